@@ -1,0 +1,174 @@
+#include <optional>
+
+#include "arrays.hpp"
+#include "profile_state.hpp"
+#include "registry.hpp"
+#include "scan.hpp"
+
+#include <pybind11/stl.h>
+
+namespace textassay::bindings {
+
+namespace {
+
+Stage stage_named(const std::string& name) {
+    static constexpr std::pair<const char*, Stage> kStages[] = {{"decompress", Stage::kDecompress},
+                                                                {"json", Stage::kJson},
+                                                                {"words", Stage::kWords},
+                                                                {"signals", Stage::kSignals},
+                                                                {"histogram", Stage::kHistogram}};
+    for (const auto& [known, stage] : kStages)
+        if (name == known) return stage;
+    throw std::invalid_argument("stage: wanted decompress, json, words, signals or histogram, got \"" + name + "\"");
+}
+
+std::vector<SourceName> source_names(const py::sequence& paths) {
+    std::vector<SourceName> names;
+    for (const py::handle path : paths) {
+        SourceName name;
+        if (py::isinstance<py::int_>(path)) {
+            name.descriptor = path.cast<int>();
+        } else {
+            name.path = path.cast<py::bytes>();
+        }
+        names.push_back(std::move(name));
+    }
+    return names;
+}
+
+py::dict to_dict(const FileOutcome& outcome) {
+    static constexpr const char* kStatus[] = {"ok", "damaged", "unreadable"};
+    py::dict dict, by_reason;
+    uint64_t malformed = 0;
+    for (size_t i = 1; i < outcome.account.records_by_reason.size(); ++i) {
+        const uint64_t records = outcome.account.records_by_reason[i];
+        malformed += records;
+        if (records > 0) by_reason[name_of(static_cast<Malformed>(i))] = records;
+    }
+    dict["status"] = kStatus[static_cast<size_t>(outcome.status)];
+    dict["reason"] = outcome.reason;
+    dict["format"] = outcome.format;
+    dict["byte_offset"] = outcome.bytes;
+    dict["compressed_offset"] = outcome.compressed_offset;
+    dict["bytes_compressed"] = outcome.bytes_compressed;
+    dict["bytes"] = outcome.bytes;
+    dict["bytes_parsed"] = outcome.account.parsed;
+    dict["bytes_malformed"] = outcome.account.malformed;
+    dict["bytes_blank"] = outcome.account.blank;
+    dict["bytes_too_long"] = outcome.account.too_long;
+    dict["bytes_lost"] = outcome.bytes_lost;
+    dict["lines"] = outcome.account.lines;
+    dict["documents"] = outcome.account.documents;
+    dict["malformed"] = malformed;
+    dict["frames"] = outcome.frames.frames;
+    dict["frames_without_checksum"] = outcome.frames.without_checksum;
+    dict["malformed_by_reason"] = by_reason;
+    return dict;
+}
+
+py::dict to_dict(ScanEvent&& event, const MeasureConfig& config) {
+    py::dict dict;
+    dict["file"] = event.file;
+    if (event.documents) dict["documents"] = bindings::to_dict(std::move(*event.documents), config, true);
+    if (!event.errors.empty()) {
+        py::list errors;
+        for (const RecordError& error : event.errors)
+            errors.append(py::make_tuple(error.line, error.byte_offset, name_of(error.reason)));
+        dict["errors"] = errors;
+    }
+    if (!event.batches.empty()) dict["batches"] = bindings::to_dict(event.batches);
+    if (event.outcome) dict["outcome"] = to_dict(*event.outcome);
+    return dict;
+}
+
+struct PythonScan {
+    MeasureConfig config;
+    std::unique_ptr<Scan> scan;
+
+    py::object next(double timeout) {
+        ScanEvent event;
+        Scan::Next result;
+        {
+            const py::gil_scoped_release release;
+            result = scan->next(std::chrono::duration<double>(timeout), event);
+        }
+        if (result == Scan::Next::kTimeout) {
+            py::set_error(PyExc_TimeoutError, "no event yet");
+            throw py::error_already_set();
+        }
+        if (result == Scan::Next::kDone) return py::none();
+        return to_dict(std::move(event), config);
+    }
+
+    ~PythonScan() {
+        // Its threads never need the GIL, but joining them may take a moment.
+        const py::gil_scoped_release release;
+        scan.reset();
+    }
+};
+
+std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<std::string>& signals, const std::string& tokens,
+                                  std::vector<FieldPath> text_fields, FieldPath id_field,
+                                  const std::vector<std::vector<std::string>>& markers, uint64_t batch_tokens,
+                                  uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
+                                  bool documents, const std::string& stage) {
+    check_limits(batch_tokens, max_types);
+    if (max_record_bytes < 1 || max_record_bytes > uint64_t{128} << 20)
+        throw std::invalid_argument("max_record_bytes: wanted 1 to 128 MiB, got " + std::to_string(max_record_bytes));
+    if (max_window_log < 10 || max_window_log > 31)
+        throw std::invalid_argument("max_window_log: wanted 10 to 31, got " + std::to_string(max_window_log));
+    if (text_fields.empty()) throw std::invalid_argument("text_fields: wanted at least one");
+    if (threads < 1 || threads > 4096) throw std::invalid_argument("threads: wanted 1 to 4096, got " + std::to_string(threads));
+    ScanConfig config;
+    config.measure = measure_config(signals, tokens, markers);
+    config.measure.columns = documents;
+    config.stage = stage_named(stage);
+    config.measure.histogram = config.stage == Stage::kHistogram;
+    config.text_fields = std::move(text_fields);
+    config.id_field = std::move(id_field);
+    config.batch_tokens = batch_tokens;
+    config.max_types = max_types;
+    config.max_record_bytes = max_record_bytes;
+    config.max_window_log = max_window_log;
+    config.threads = threads;
+    auto scan = std::make_unique<PythonScan>();
+    scan->config = config.measure;
+    std::vector<SourceName> sources = source_names(paths);
+    const py::gil_scoped_release release;
+    scan->scan = std::make_unique<Scan>(std::move(sources), std::move(config));
+    return scan;
+}
+
+py::dict progress(PythonScan& self) {
+    const ScanProgress progress = self.scan->progress();
+    py::dict dict;
+    dict["bytes_compressed"] = progress.bytes_compressed;
+    dict["bytes"] = progress.bytes;
+    dict["documents"] = progress.documents;
+    dict["files"] = progress.files;
+    return dict;
+}
+
+}  // namespace
+
+void register_scan(py::module_& module) {
+    py::class_<PythonScan>(module, "Scan")
+        .def(py::init(&start), py::arg("paths"), py::kw_only(), py::arg("signals"), py::arg("tokens") = "word",
+             py::arg("text_fields") = std::vector<FieldPath>{{"text"}}, py::arg("id_field") = FieldPath{"id"},
+             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("batch_tokens") = uint64_t{1} << 18,
+             py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
+             py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
+             py::arg("stage") = "histogram")
+        .def("next", &PythonScan::next, py::arg("timeout") = -1.0)
+        .def("progress", &progress)
+        .def("cancel", [](PythonScan& self) { self.scan->cancel(); })
+        .def("profile", [](PythonScan& self) {
+            const Profile& profile = self.scan->profile();
+            const py::gil_scoped_release release;
+            auto copy = std::make_unique<Profile>(profile.signals, profile.histogram.max_types());
+            copy->merge(profile);
+            return std::make_shared<ProfileState>(std::move(copy));
+        });
+}
+
+}  // namespace textassay::bindings

@@ -1,0 +1,192 @@
+#include <cmath>
+
+#include "arrays.hpp"
+#include "code_point.hpp"
+#include "error.hpp"
+#include "fixed_log.hpp"
+#include "registry.hpp"
+#include "sentences.hpp"
+#include "tokens.hpp"
+#include "words.hpp"
+
+#include <pybind11/stl.h>
+
+namespace textassay::bindings {
+
+namespace {
+
+struct Text {
+    const uint8_t* data;
+    size_t size;
+};
+
+// Bytes are immutable, and the caller holds a reference: they may be read without the GIL.
+Text checked_text(const py::bytes& bytes) {
+    Text text{};
+    text.data = bytes_of(bytes, text.size);
+    const size_t valid = unicode::valid_utf8_prefix(text.data, text.size);
+    if (valid != text.size) throw ScanError("byte " + std::to_string(valid) + ": wanted valid UTF-8", valid);
+    return text;
+}
+
+py::array_t<int64_t> word_boundaries(const py::bytes& bytes) {
+    const Text text = checked_text(bytes);
+    std::vector<int64_t> boundaries;
+    {
+        const py::gil_scoped_release release;
+        if (text.size > 0) boundaries.push_back(0);
+        for (size_t at = 0; at < text.size;) {
+            at = unicode::next_word_segment(text.data, text.size, at).end;
+            boundaries.push_back(static_cast<int64_t>(at));
+        }
+    }
+    return to_array(std::move(boundaries));
+}
+
+py::array_t<int64_t> sentence_boundaries(const py::bytes& bytes, bool tailored) {
+    const Text text = checked_text(bytes);
+    std::vector<int64_t> boundaries;
+    {
+        const py::gil_scoped_release release;
+        const unicode::SentenceText sentence_text{text.data, text.size, tailored};
+        if (text.size > 0) boundaries.push_back(0);
+        for (size_t at = 0; at < text.size;) {
+            const unicode::CodePoint c = unicode::decode(text.data + at);
+            if (unicode::may_end_sentence(unicode::record_of(c.value).sentence_break)) {
+                const size_t boundary = unicode::sentence_boundary_from(sentence_text, at);
+                if (boundary != unicode::kNoBoundary) boundaries.push_back(static_cast<int64_t>(boundary));
+            }
+            at += c.length;
+        }
+        if (text.size > 0) boundaries.push_back(static_cast<int64_t>(text.size));
+    }
+    return to_array(std::move(boundaries));
+}
+
+TokenKind token_kind(const std::string& name) {
+    if (name == "word") return TokenKind::kWord;
+    if (name == "byte") return TokenKind::kByte;
+    if (name == "char") return TokenKind::kChar;
+    throw std::invalid_argument("tokens: wanted \"word\", \"byte\" or \"char\", got \"" + name + "\"");
+}
+
+template <typename Take>
+void for_each_token(const Text& text, TokenKind kind, std::vector<uint64_t>* lengths, Take take) {
+    Tokenizer tokenizer;
+    tokenizer.sentences.lengths = lengths;
+    tokenizer.begin(text.data, text.size, kind);
+    TokenChunk chunk;
+    while (tokenizer.next(chunk))
+        for (size_t i = 0; i < chunk.size; ++i) take(chunk.bytes + chunk.starts[i], chunk.ends[i] - chunk.starts[i]);
+}
+
+py::list tokens(const py::bytes& bytes, const std::string& kind) {
+    py::list list;
+    for_each_token(checked_text(bytes), token_kind(kind), nullptr,
+                   [&](const uint8_t* token, size_t size) { list.append(to_bytes(token, size)); });
+    return list;
+}
+
+py::array_t<int64_t> sentence_lengths(const py::bytes& bytes) {
+    const Text text = checked_text(bytes);
+    std::vector<uint64_t> lengths;
+    {
+        const py::gil_scoped_release release;
+        for_each_token(text, TokenKind::kWord, &lengths, [](const uint8_t*, size_t) {});
+    }
+    return to_array(std::vector<int64_t>(lengths.begin(), lengths.end()));
+}
+
+py::array_t<int64_t> word_spans(const py::bytes& bytes) {
+    const Text text = checked_text(bytes);
+    std::vector<int64_t> spans;
+    {
+        const py::gil_scoped_release release;
+        Tokenizer tokenizer;
+        tokenizer.begin(text.data, text.size, TokenKind::kWord);
+        TokenChunk chunk;
+        while (tokenizer.next(chunk)) {
+            for (size_t i = 0; i < chunk.size; ++i) {
+                spans.push_back(chunk.source_begin(i));
+                spans.push_back(chunk.source_end(i));
+            }
+        }
+    }
+    const py::ssize_t rows = static_cast<py::ssize_t>(spans.size() / 2);
+    return to_array(std::move(spans)).reshape({rows, py::ssize_t{2}});
+}
+
+template <typename Id>
+py::tuple count_ids_of(const py::array& array, uint64_t vocab_size) {
+    const auto ids = py::array_t<Id, py::array::c_style | py::array::forcecast>(array);
+    const Id* data = ids.data();
+    const size_t size = static_cast<size_t>(ids.size());
+    std::vector<uint64_t> counts(vocab_size);
+    size_t wrong = size;
+    double sum = 0;
+    int64_t distinct = 0;
+    {
+        const py::gil_scoped_release release;
+        for (size_t i = 0; i < size; ++i) {
+            if (data[i] < 0 || static_cast<uint64_t>(data[i]) >= vocab_size) {
+                wrong = i;
+                break;
+            }
+            ++counts[static_cast<uint64_t>(data[i])];
+        }
+        for (const uint64_t count : counts) {
+            if (count == 0) continue;
+            ++distinct;
+            sum += static_cast<double>(count) * std::log2(static_cast<double>(count));
+        }
+    }
+    if (wrong != size)
+        throw std::invalid_argument("token id at index " + std::to_string(wrong) + ": wanted 0 <= id < " +
+                                    std::to_string(vocab_size) + ", got " + std::to_string(data[wrong]));
+    if (size == 0) throw std::invalid_argument("token ids: wanted at least one, got none");
+    const double n = static_cast<double>(size);
+    return py::make_tuple(std::max(0.0, std::log2(n) - sum / n), distinct);
+}
+
+py::tuple count_ids(const py::array& ids, uint64_t vocab_size) {
+    const char kind = ids.dtype().kind();
+    if (kind == 'u' && ids.itemsize() == 8) return count_ids_of<uint64_t>(ids, vocab_size);
+    if (kind == 'u' || kind == 'i') return ids.itemsize() <= 2 && kind == 'u' ? count_ids_of<uint16_t>(ids, vocab_size)
+                                                                             : count_ids_of<int64_t>(ids, vocab_size);
+    throw py::type_error("token ids: wanted an array of integers");
+}
+
+uint32_t bin_index(const std::string& name, double value) {
+    const Signal signal = signal_named(name);
+    if (signal == kAllSignals) throw std::invalid_argument("signal \"" + name + "\": unknown");
+    return kSignals[signal].is_integer ? log_bin(static_cast<uint64_t>(value)) : linear_bin(kSignals[signal], value);
+}
+
+}  // namespace
+
+MeasureConfig measure_config(const std::vector<std::string>& signals, const std::string& kind,
+                             const std::vector<std::vector<std::string>>& markers) {
+    MeasureConfig config;
+    config.signals = signals_named(signals);
+    config.tokens = token_kind(kind);
+    config.markers = std::make_shared<const MarkerLexicon>(markers);
+    return config;
+}
+
+void register_text(py::module_& module) {
+    module.def("word_boundaries", &word_boundaries, py::arg("text"));
+    module.def("word_spans", &word_spans, py::arg("text"));
+    module.def("sentence_boundaries", &sentence_boundaries, py::arg("text"), py::arg("tailored") = true);
+    module.def("sentence_lengths", &sentence_lengths, py::arg("text"));
+    module.def("tokens", &tokens, py::arg("text"), py::arg("kind") = "word");
+    module.def("log2_times", &log2_times, py::arg("count"));
+    module.def("token_hash", [](const py::bytes& token) {
+        size_t size;
+        const uint8_t* data = bytes_of(token, size);
+        return token_hash(data, size);
+    }, py::arg("token"));
+    module.def("count_ids", &count_ids, py::arg("ids"), py::arg("vocab_size"));
+    module.def("bin_index", &bin_index, py::arg("signal"), py::arg("value"));
+}
+
+}  // namespace textassay::bindings

@@ -1,0 +1,49 @@
+// Kernels over bytes: classify 64 at a time into bit masks, turn masks into positions. One set per instruction set, chosen
+// once at run time. Pointers and lengths in; nothing allocated, nothing thrown.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace textassay::kernels {
+
+// Bit i stands for byte i of a block of 64.
+//
+//   text           I t ' s   3 . 5   a _ b .
+//   letter         1 1 . 1 . . . . . 1 . 1 .     A-Z a-z
+//   number         . . . . . 1 . 1 . . . . .     0-9
+//   connector      . . . . . . . . . . 1 . .     _
+//   mid_letter     . . 1 . . . 1 . . . . . 1     : . '     joins two letters
+//   mid_number     . . 1 . . . 1 . . . . . 1     , ; . '   joins two numbers
+//   stop           . . . . . . 1 . . . . . 1     . ! ? and line breaks: a sentence may end
+//   high           non-ASCII bytes: in no other mask
+struct BlockMasks {
+    uint64_t letter, number, connector, mid_letter, mid_number, stop, high;
+};
+
+struct KernelSet {
+    const char* name;
+
+    // Fills masks[0, blocks) from 64 * blocks bytes at `text`, and writes those bytes to `folded` with A-Z in lower case.
+    // Returns whether any byte was non-ASCII.
+    bool (*classify)(const uint8_t* text, size_t blocks, BlockMasks* masks, uint8_t* folded);
+
+    // Appends `base + i` for each set bit i of the masks taken as one long bit string; returns how many. Writes up to 64
+    // elements beyond the last. `before[b]` becomes the number of set bits in masks[0, b), for b in [0, blocks].
+    size_t (*positions)(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* out, uint32_t* before);
+
+    // counts[byte] += occurrences, for the ASCII bytes of text[0, size); non-ASCII bytes count somewhere at or above 128.
+    void (*count_bytes)(const uint8_t* text, size_t size, uint32_t counts[256]);
+};
+
+// The set in use: the best one that this machine runs, or the one that TEXTASSAY_KERNELS names.
+// Throws std::invalid_argument (on every call) if that name is unknown or not supported here.
+const KernelSet& active();
+
+// Forces a set for the whole process. Throws std::invalid_argument as active() does.
+void use(const char* name);
+
+// Sets this machine can run, best first; ends with a null pointer.
+const KernelSet* const* available();
+
+}  // namespace textassay::kernels

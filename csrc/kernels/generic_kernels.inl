@@ -1,0 +1,72 @@
+// The algorithms, written once over a vector type `Bytes64` that the including file defines:
+//   Bytes64 load(const uint8_t*); void store(uint8_t*) const;
+//   uint64_t equal(uint8_t) const; uint64_t at_most(uint8_t) const (unsigned); uint64_t high() const;
+//   Bytes64 minus(uint8_t) const; Bytes64 lower_case() const.
+// Included inside an unnamed namespace: an ISA file must leave no weak symbol behind, or the linker may hand its
+// instructions to the rest of the program.
+
+bool classify(const uint8_t* text, size_t blocks, BlockMasks* masks, uint8_t* folded) {
+    uint64_t any_high = 0;
+    for (size_t b = 0; b < blocks; ++b) {
+        const Bytes64 bytes = Bytes64::load(text + 64 * b);
+        const Bytes64 lower = bytes.lower_case();
+        lower.store(folded + 64 * b);
+        const uint64_t dot = bytes.equal('.'), quote = bytes.equal('\'');
+        BlockMasks& m = masks[b];
+        m.letter = lower.minus('a').at_most(25);
+        m.number = bytes.minus('0').at_most(9);
+        m.connector = bytes.equal('_');
+        m.mid_letter = dot | quote | bytes.equal(':');
+        m.mid_number = dot | quote | bytes.equal(',') | bytes.equal(';');
+        m.stop = dot | bytes.equal('\n') | bytes.equal('!') | bytes.equal('?') | bytes.equal('\r');
+        m.high = bytes.high();
+        any_high |= m.high;
+    }
+    return any_high != 0;
+}
+
+#ifndef TEXTASSAY_OWN_POSITIONS
+// Eight at a time without asking how many there are: a branch per bit would be mispredicted at each block's last.
+size_t positions(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* out, uint32_t* before) {
+    size_t total = 0;
+    for (size_t b = 0; b < blocks; ++b, base += 64) {
+        before[b] = static_cast<uint32_t>(total);
+        uint64_t bits = masks[b];
+        const size_t count = static_cast<size_t>(__builtin_popcountll(bits));
+        uint32_t* to = out + total;
+        for (size_t done = 0; done < count; done += 8, to += 8) {
+            for (int i = 0; i < 8; ++i) {
+                to[i] = base + static_cast<uint32_t>(__builtin_ctzll(bits | uint64_t{1} << 63));
+                bits &= bits - 1;
+            }
+        }
+        total += count;
+    }
+    before[blocks] = static_cast<uint32_t>(total);
+    return total;
+}
+#endif
+
+// Four tables, since equal bytes in a row would wait for one counter; added at the end. Below the threshold (a
+// heuristic) clearing and adding four tables costs more than the waiting.
+void count_bytes(const uint8_t* text, size_t size, uint32_t counts[256]) {
+    size_t i = 0;
+    if (size >= 1024) {
+        uint32_t table[4][256] = {};
+        for (; i + 8 <= size; i += 8) {
+            uint64_t eight;
+            __builtin_memcpy(&eight, text + i, 8);
+            ++table[0][eight & 255];
+            ++table[1][eight >> 8 & 255];
+            ++table[2][eight >> 16 & 255];
+            ++table[3][eight >> 24 & 255];
+            ++table[0][eight >> 32 & 255];
+            ++table[1][eight >> 40 & 255];
+            ++table[2][eight >> 48 & 255];
+            ++table[3][eight >> 56];
+        }
+        for (int byte = 0; byte < 128; ++byte)
+            counts[byte] += table[0][byte] + table[1][byte] + table[2][byte] + table[3][byte];
+    }
+    for (; i < size; ++i) ++counts[text[i]];
+}

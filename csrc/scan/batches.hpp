@@ -1,0 +1,91 @@
+// From blocks to batches to the corpus. The blocks of a file are assigned to batches in order, since where a batch ends depends on
+// all documents before; the counting of each block's share needs no order.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "documents.hpp"
+#include "profile.hpp"
+
+namespace textassay {
+
+struct BatchRow {
+    uint64_t batch = 0, first_document = 0, documents = 0, tokens = 0, types = 0;
+    double entropy_bits = 0, entropy_mm_bits = 0, type_token_ratio = 0, mattr = 0;  // NaN for null
+};
+
+// A batch that has begun. Its types gather here only where it takes more than one block.
+struct OpenBatch {
+    BatchRow row;
+    std::mutex mutex;  // of what follows
+    TypeTable types;
+    size_t pieces_assigned = 0, pieces_merged = 0;
+    bool closed = false, counted = false;
+    uint64_t window_sum = 0;  // for MATTR; complete when closed
+};
+
+// Documents [begin, end) of a block, all of one batch.
+struct BatchPiece {
+    std::shared_ptr<OpenBatch> batch;
+    size_t begin, end;
+    bool is_whole_batch;
+};
+
+// What a worker gathers and adds to the profile now and then.
+struct WorkerCounts {
+    Totals totals;
+    SignalHistograms distributions;
+    std::vector<TypeCount> types;           // scratch
+    std::vector<TypeInDocument> tally;      // scratch: per type of the block, count and documents
+    std::vector<uint32_t> touched;          // scratch: types of the piece
+};
+
+class BatchAssembler {
+   public:
+    BatchAssembler(uint64_t batch_tokens, Histogram& histogram) : batch_tokens_(batch_tokens), histogram_(histogram) {}
+
+    // Blocks in the order of the file, one call at a time. Corrects the distances at the block's begin.
+    std::vector<BatchPiece> assign(BlockCounts& block);
+    // After the last block: closes the batch that is open.
+    void finish(WorkerCounts& worker);
+
+    // Adds the open batch to `profile` as if it were closed; it stays open. Not while others merge.
+    void count_open(Profile& profile) const;
+
+    // In any order and from any thread, once for each assigned block.
+    void merge(const BlockCounts& block, const std::vector<BatchPiece>& pieces, WorkerCounts& worker);
+
+    // Closed and counted batches, in order, each once. Safe while others merge.
+    std::vector<BatchRow> take_rows();
+
+   private:
+    void open_batch();
+    void connect_to_earlier_blocks(BlockCounts& block) const;
+    void clamp_distances(BlockCounts& block, uint64_t begin) const;
+    void add_document(const BlockCounts& block, uint64_t begin, uint64_t end);
+    void close_batch(const BlockCounts* block, uint64_t begin, uint64_t end);
+    uint64_t claimed_beyond_batch(const BlockCounts* block, uint64_t begin, uint64_t end) const;
+    void remember_tail(const BlockCounts& block, uint64_t batch_begin);
+    void tally_piece(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker) const;
+    void count_gathered(OpenBatch& batch, WorkerCounts& worker);
+    void mark_counted(OpenBatch& batch);
+
+    const uint64_t batch_tokens_;
+    Histogram& histogram_;
+
+    // State of the assignment.
+    std::shared_ptr<OpenBatch> open_;
+    uint64_t next_batch_ = 0, documents_ = 0;
+    // The open batch's last tokens in earlier blocks, at most kMattrWindow - 1, and their distances.
+    std::vector<std::string> tail_tokens_;
+    std::vector<uint8_t> tail_distances_;
+
+    std::mutex rows_mutex_;
+    std::vector<std::shared_ptr<OpenBatch>> begun_;  // not yet taken, in order
+};
+
+}  // namespace textassay

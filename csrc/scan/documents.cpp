@@ -1,0 +1,243 @@
+#include "documents.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "byte_kernels.hpp"
+#include "code_point.hpp"
+#include "fixed_log.hpp"
+#include "moving_ttr.hpp"
+
+namespace textassay {
+
+namespace {
+
+// Stream positions begin here, so that 0, an entry's fresh `last`, is further away than any window.
+constexpr uint32_t kFirstPosition = 128;
+static_assert(kFirstPosition > kMattrWindow);
+
+constexpr uint32_t kBorder = kMattrWindow - 1;
+constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
+
+constexpr uint16_t kManyCharacters = 65535;  // of a type: that many or more
+
+uint64_t count_characters(const TokenKey& key) {
+    uint64_t characters = 0;
+    for (uint32_t i = 0; i < key.size; ++i) characters += !unicode::is_continuation(key.bytes[i]);
+    return characters;
+}
+
+double ratio(uint64_t numerator, uint64_t denominator) {
+    return denominator == 0 ? kNull : static_cast<double>(numerator) / static_cast<double>(denominator);
+}
+
+}  // namespace
+
+void BlockCounts::clear(const MeasureConfig& config) {
+    vocabulary.clear();
+    documents.clear();
+    types.clear();
+    distances.clear();
+    first_ids.clear();
+    last_ids.clear();
+    columns = {};
+    columns.integers.resize(config.signals.size());
+    columns.floats.resize(config.signals.size());
+    totals = {};
+}
+
+DocumentCounter::DocumentCounter(const MeasureConfig& config)
+    : config_(config),
+      wants_characters_(config.wants(kCharEntropy)),
+      wants_lines_(config.wants(kDuplicateLineShare)),
+      wants_trigrams_(config.wants(kTopNgramShare)),
+      wants_markers_(config.wants(kMarkerRate) && config.markers && !config.markers->empty() &&
+                     config.tokens == TokenKind::kWord) {}
+
+void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrigin& origin, BlockCounts& block,
+                            SignalHistograms& histograms) {
+    count_tokens(text, size, block);
+    const Integers sizes{size,
+                         tokenizer_.characters(),
+                         position_ - document_begin_,
+                         n_types_,
+                         tokenizer_.sentences.sentences,
+                         tokenizer_.invisible_characters()};
+    const Values values = measure(text, size, sizes, block);
+    append_row(sizes, values, origin, block, histograms);
+}
+
+void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts& block) {
+    position_ = kFirstPosition + static_cast<uint32_t>(block.distances.size());
+    document_begin_ = position_;
+    window_sum_ = 0;
+    n_types_ = 0;
+    ids_.clear();
+    marker_tokens_.clear();
+    tokenizer_.begin(text, size, config_.tokens);
+    TokenChunk chunk;
+    while (tokenizer_.next(chunk)) {
+        count_chunk(chunk, block);
+        if (wants_characters_)
+            for (size_t i = 0; i < chunk.high_characters_size; ++i) characters_.add(chunk.high_characters[i]);
+        if (wants_trigrams_) ids_.insert(ids_.end(), chunk_ids_.data(), chunk_ids_.data() + chunk.size);
+    }
+    if (wants_characters_) kernels::active().count_bytes(text, size, characters_.ascii());
+}
+
+// The hot loop: one look-up a token.
+void DocumentCounter::count_chunk(const TokenChunk& chunk, BlockCounts& block) {
+    const size_t size = chunk.size;
+    if (size == 0) return;
+    if (chunk_ids_.size() < size) chunk_ids_.resize(size);
+    if (types_.size() < n_types_ + size + 1) types_.resize(2 * (n_types_ + size + 1));
+    block.distances.resize(block.distances.size() + size);
+    uint8_t* distances = block.distances.data() + block.distances.size() - size;
+    size_t markers = marker_tokens_.size();
+    if (wants_markers_) marker_tokens_.resize(markers + size + 1);
+    Vocabulary& vocabulary = block.vocabulary;
+    uint32_t position = position_, n_types = n_types_;
+    const uint32_t document_begin = document_begin_;
+    uint64_t window_sum = 0;
+    for (size_t i = 0; i < size; ++i, ++position) {
+        const uint32_t start = chunk.starts[i];
+        const TokenKey key = padded_key(chunk.bytes + start, chunk.ends[i] - start);
+        bool added;
+        const uint32_t id = vocabulary.find_or_add(key, added);
+        VocabularyEntry& entry = vocabulary[id];
+        if (added) describe_new_type(key, entry);
+        const uint32_t last = entry.last;
+        const bool first_in_document = last < document_begin;
+        entry.document_count = first_in_document ? 1 : entry.document_count + 1;
+        entry.last = position;
+        types_[n_types] = id;
+        n_types += first_in_document;
+        const uint32_t distance = std::min(position - last, kMattrWindow);
+        distances[i] = static_cast<uint8_t>(distance);
+        window_sum += std::min(distance, position - document_begin + 1);
+        chunk_ids_[i] = id;
+        if (wants_markers_) {
+            marker_tokens_[markers] = {position, entry.marker};
+            markers += entry.marker != 0;
+        }
+    }
+    if (wants_markers_) marker_tokens_.resize(markers);
+    position_ = position;
+    n_types_ = n_types;
+    window_sum_ += window_sum;
+    remember_border_ids(size, block);
+}
+
+void DocumentCounter::describe_new_type(const TokenKey& key, VocabularyEntry& entry) const {
+    if (wants_trigrams_) {
+        entry.characters = static_cast<uint16_t>(std::min<uint64_t>(count_characters(key), kManyCharacters));
+    }
+    if (wants_markers_)
+        entry.marker = config_.markers->number(std::string(reinterpret_cast<const char*>(key.bytes), key.size));
+}
+
+void DocumentCounter::remember_border_ids(size_t size, BlockCounts& block) {
+    const uint32_t* ids = chunk_ids_.data();
+    if (block.first_ids.size() < kBorder)
+        block.first_ids.insert(block.first_ids.end(), ids, ids + std::min(size, kBorder - block.first_ids.size()));
+    const size_t taken = std::min<size_t>(size, kBorder);
+    if (block.last_ids.size() + taken > kBorder)
+        block.last_ids.erase(block.last_ids.begin(),
+                             block.last_ids.begin() + static_cast<ptrdiff_t>(block.last_ids.size() + taken - kBorder));
+    block.last_ids.insert(block.last_ids.end(), ids + size - taken, ids + size);
+}
+
+uint64_t DocumentCounter::document_window_sum(const BlockCounts& block, uint64_t tokens) const {
+    if (tokens < kMattrWindow) return 0;
+    uint64_t sum = window_sum_;
+    const uint8_t* distances = block.distances.data() + block.distances.size() - tokens;
+    for (uint64_t i = tokens - kBorder; i < tokens; ++i)
+        sum -= claimed_beyond_end(i, tokens, std::min<uint32_t>(distances[i], static_cast<uint32_t>(std::min<uint64_t>(i + 1, kMattrWindow))));
+    return sum;
+}
+
+DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t size, const Integers& sizes,
+                                                 BlockCounts& block) {
+    Values values;
+    values.fill(kNull);
+    const uint64_t tokens = sizes.tokens, types = sizes.types;
+    uint64_t log_sum = 0, hapaxes = 0;
+    const size_t first_type = block.types.size();
+    block.types.resize(first_type + types);
+    for (uint64_t i = 0; i < types; ++i) {
+        const uint32_t id = types_[i];
+        const uint32_t count = block.vocabulary[id].document_count;
+        block.types[first_type + i] = {id, count};
+        log_sum += log2_times_tabled(count);
+        hapaxes += count == 1;
+    }
+    if (!config_.histogram) block.types.clear();
+    if (tokens > 0) {
+        values[kEntropy] = entropy_bits(tokens, log_sum);
+        values[kEntropyMillerMadow] = miller_madow_bits(values[kEntropy], tokens, types);
+        values[kMattr] = mattr(tokens, types, document_window_sum(block, tokens));
+    }
+    values[kTypeTokenRatio] = ratio(types, tokens);
+    values[kHapaxRatio] = ratio(hapaxes, types);
+    const SentenceSums& sentences = tokenizer_.sentences;
+    if (sentences.sentences >= 2) {
+        const unsigned __int128 variance =
+            sentences.squares * sentences.sentences - static_cast<unsigned __int128>(sentences.words) * sentences.words;
+        const double sigma = std::sqrt(static_cast<double>(variance)), mu = static_cast<double>(sentences.words);
+        values[kBurstiness] = sigma / mu;
+        values[kBurstinessGohBarabasi] = (sigma - mu) / (sigma + mu);
+    }
+    if (wants_characters_) {
+        const uint64_t character_log_sum = characters_.take_log_sum();
+        if (sizes.chars > 0) values[kCharEntropy] = entropy_bits(sizes.chars, character_log_sum);
+    }
+    if (wants_lines_) values[kDuplicateLineShare] = lines_.share(text, size);
+    if (wants_markers_) values[kMarkerRate] = ratio(1000 * config_.markers->count_matches(marker_tokens_), tokens);
+    else if (config_.tokens == TokenKind::kWord) values[kMarkerRate] = ratio(0, tokens);
+    if (wants_trigrams_) {
+        const auto characters = [&](uint32_t id) -> uint64_t {
+            const uint16_t stored = block.vocabulary[id].characters;
+            return stored < kManyCharacters ? stored : count_characters(block.vocabulary.key(id));
+        };
+        const Trigrams::Top top = trigrams_.top(ids_, characters);
+        if (top.count > 0) values[kTopNgramShare] = std::min(1.0, ratio(top.count * top.characters, sizes.chars));
+    }
+    return values;
+}
+
+void DocumentCounter::append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin,
+                                 BlockCounts& block, SignalHistograms& histograms) {
+    const auto integer = [&](Signal signal) -> uint64_t {
+        switch (signal) {
+            case kBytes: return sizes.bytes;
+            case kChars: return sizes.chars;
+            case kTokens: return sizes.tokens;
+            case kTypes: return sizes.types;
+            case kSentences: return sizes.sentences;
+            default: return sizes.invisible;
+        }
+    };
+    for (size_t i = 0; i < config_.signals.size(); ++i) {
+        const Signal signal = config_.signals[i];
+        if (kSignals[signal].is_integer) {
+            histograms.add(signal, integer(signal));
+            if (config_.columns) block.columns.integers[i].push_back(static_cast<int64_t>(integer(signal)));
+        } else {
+            histograms.add(signal, values[signal]);
+            if (config_.columns) block.columns.floats[i].push_back(values[signal]);
+        }
+    }
+    if (config_.columns) {
+        DocumentColumns& columns = block.columns;
+        columns.replaced.push_back(static_cast<int64_t>(origin.replaced));
+        columns.byte_offset.push_back(static_cast<int64_t>(origin.byte_offset));
+        columns.line.push_back(static_cast<int64_t>(origin.line));
+        columns.id_bytes.insert(columns.id_bytes.end(), origin.id.begin(), origin.id.end());
+        columns.id_offsets.push_back(static_cast<int64_t>(columns.id_bytes.size()));
+        columns.id_null.push_back(!origin.has_id);
+    }
+    block.totals.merge({1, sizes.tokens, sizes.bytes, sizes.chars, sizes.sentences, origin.replaced, 0});
+    block.documents.push_back({block.types.size(), block.distances.size()});
+}
+
+}  // namespace textassay

@@ -1,0 +1,122 @@
+// Documents to signals: one block of documents, counted into its own vocabulary.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "character_counts.hpp"
+#include "marker_lexicon.hpp"
+#include "profile.hpp"
+#include "repeated_lines.hpp"
+#include "signals.hpp"
+#include "tokens.hpp"
+#include "trigrams.hpp"
+#include "vocabulary.hpp"
+
+namespace textassay {
+
+// What to measure.
+struct MeasureConfig {
+    std::vector<Signal> signals;  // columns, in this order
+    TokenKind tokens = TokenKind::kWord;
+    std::shared_ptr<const MarkerLexicon> markers;
+    bool columns = true;    // keep a row per document
+    bool histogram = true;  // keep what batches and the corpus histogram need
+
+    bool wants(Signal signal) const {
+        for (const Signal s : signals)
+            if (s == signal) return true;
+        return false;
+    }
+};
+
+// One document's place and identity in its file.
+struct DocumentOrigin {
+    uint64_t byte_offset = 0;
+    uint64_t line = 0;
+    uint64_t replaced = 0;
+    bool has_id = false;
+    std::string_view id;
+};
+
+struct DocumentColumns {
+    // In the order of MeasureConfig::signals; of each pair one is filled.
+    std::vector<std::vector<int64_t>> integers;
+    std::vector<std::vector<double>> floats;
+    std::vector<int64_t> replaced, byte_offset, line, id_offsets{0};
+    std::vector<uint8_t> id_bytes, id_null;
+};
+
+// A document's share of its block: ranges that end at these places.
+struct DocumentEnd {
+    uint64_t types;   // in BlockCounts::types
+    uint64_t tokens;  // in BlockCounts::distances
+};
+
+struct TypeInDocument {
+    uint32_t id;
+    uint32_t count;
+};
+
+// All that one block of documents leaves behind, for batches and the corpus.
+struct BlockCounts {
+    Vocabulary vocabulary;
+    std::vector<DocumentEnd> documents;
+    std::vector<TypeInDocument> types;
+    // Of each token the distance to the last occurrence of its type in the block, at most kMattrWindow.
+    std::vector<uint8_t> distances;
+    // Types of the block's first and last tokens, at most kMattrWindow - 1: batches run across blocks.
+    std::vector<uint32_t> first_ids, last_ids;
+    DocumentColumns columns;
+    Totals totals;
+
+    void clear(const MeasureConfig& config);
+};
+
+class DocumentCounter {
+   public:
+    explicit DocumentCounter(const MeasureConfig& config);
+
+    // Measures one document and appends it to `block`; its signals go into `histograms` as well. `text` is valid UTF-8 of
+    // less than 4 GiB.
+    void count(const uint8_t* text, size_t size, const DocumentOrigin& origin, BlockCounts& block,
+               SignalHistograms& histograms);
+
+   private:
+    using Values = std::array<double, kDocumentSignals>;
+    struct Integers {
+        uint64_t bytes, chars, tokens, types, sentences, invisible;
+    };
+
+    void count_tokens(const uint8_t* text, size_t size, BlockCounts& block);
+    void count_chunk(const TokenChunk& chunk, BlockCounts& block);
+    void describe_new_type(const TokenKey& key, VocabularyEntry& entry) const;
+    void remember_border_ids(size_t size, BlockCounts& block);
+    uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
+    Values measure(const uint8_t* text, size_t size, const Integers& sizes, BlockCounts& block);
+    void append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin, BlockCounts& block,
+                    SignalHistograms& histograms);
+
+    const MeasureConfig& config_;
+    const bool wants_characters_, wants_lines_, wants_trigrams_, wants_markers_;
+    Tokenizer tokenizer_;
+    CharacterCounts characters_;
+    RepeatedLines lines_;
+    Trigrams trigrams_;
+
+    // Of the current document.
+    uint32_t document_begin_ = 0;  // stream positions
+    uint32_t position_ = 0;
+    uint64_t window_sum_ = 0;
+    uint32_t n_types_ = 0;
+    std::vector<uint32_t> types_;      // type numbers in order of first occurrence
+    std::vector<uint32_t> chunk_ids_;  // of the current chunk
+    std::vector<uint32_t> ids_;        // of the whole document, for 3-grams
+    std::vector<MarkerToken> marker_tokens_;
+};
+
+}  // namespace textassay

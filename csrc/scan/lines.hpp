@@ -1,0 +1,57 @@
+// Uncompressed bytes to blocks of whole lines.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "text.hpp"
+
+namespace textassay {
+
+// Room in front of a buffer's data for the line that the buffer before cut off.
+inline constexpr size_t kHeadroom = size_t{64} << 10;
+inline constexpr size_t kPaddingBehind = simdjson::SIMDJSON_PADDING;
+
+struct Block {
+    // Whole lines at buffer[begin, end), kPaddingBehind readable bytes behind. The last one of a file may lack its LF.
+    std::vector<uint8_t> buffer;
+    size_t begin = 0, end = 0;
+    uint64_t byte_offset = 0;  // of `begin`, in the uncompressed stream
+    // Instead of the above: one line that was not kept, of so many bytes with its LF.
+    Malformed lost_line = Malformed::kNone;
+    uint64_t lost_bytes = 0;
+    uint64_t order = 0;  // 0, 1, 2, ... within the file
+};
+
+class LineCutter {
+   public:
+    explicit LineCutter(size_t max_record_bytes) : max_record_bytes_(max_record_bytes) {}
+
+    // Data at buffer[kHeadroom, kHeadroom + size). Calls `emit` for each block.
+    void cut(std::vector<uint8_t> buffer, size_t size, const std::function<void(Block)>& emit);
+    // After the last data. `cut_off`: the file is damaged, and what is left is no whole line.
+    void finish(bool cut_off, const std::function<void(Block)>& emit);
+
+    uint64_t bytes() const { return bytes_; }
+    uint64_t bytes_in_byte_order_mark() const { return byte_order_mark_; }
+
+   private:
+    size_t skip_byte_order_mark(std::vector<uint8_t>& buffer, size_t begin, size_t end);
+    void emit_lost(Malformed reason, const std::function<void(Block)>& emit);
+    void emit_lines(std::vector<uint8_t> buffer, size_t begin, size_t end, const std::function<void(Block)>& emit);
+    void emit_long_line(const uint8_t* rest, size_t size, const std::function<void(Block)>& emit);
+    void keep(const uint8_t* data, size_t size);
+
+    const size_t max_record_bytes_;
+    std::vector<uint8_t> carry_;  // the line begun
+    bool losing_line_ = false;    // that line is too long: only counted
+    uint64_t lost_bytes_ = 0;
+    uint64_t bytes_ = 0;          // seen
+    uint64_t line_offset_ = 0;    // of the line begun
+    uint64_t byte_order_mark_ = 0;
+    uint64_t order_ = 0;
+};
+
+}  // namespace textassay

@@ -1,0 +1,132 @@
+#include "measurer.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "code_point.hpp"
+#include "error.hpp"
+
+namespace textassay {
+
+namespace {
+
+constexpr size_t kBlockBytes = size_t{2} << 20;
+constexpr size_t kMaxTextBytes = size_t{128} << 20;
+
+void check(const std::vector<TextSpan>& texts) {
+    for (size_t i = 0; i < texts.size(); ++i) {
+        const auto [text, size] = texts[i];
+        const std::string place = "text " + std::to_string(i);
+        if (size > kMaxTextBytes)
+            throw ScanError(place + ": wanted at most 128 MiB, got " + std::to_string(size) + " bytes", 0);
+        const size_t valid = unicode::valid_utf8_prefix(text, size);
+        if (valid != size) throw ScanError(place + ", byte " + std::to_string(valid) + ": wanted valid UTF-8", valid);
+    }
+}
+
+void append(DocumentColumns& to, DocumentColumns& from) {
+    for (size_t i = 0; i < from.integers.size(); ++i) {
+        to.integers[i].insert(to.integers[i].end(), from.integers[i].begin(), from.integers[i].end());
+        to.floats[i].insert(to.floats[i].end(), from.floats[i].begin(), from.floats[i].end());
+    }
+    to.replaced.insert(to.replaced.end(), from.replaced.begin(), from.replaced.end());
+}
+
+// Ends of blocks of about kBlockBytes.
+std::vector<size_t> block_ends(const std::vector<TextSpan>& texts) {
+    std::vector<size_t> ends;
+    size_t bytes = 0;
+    for (size_t i = 0; i < texts.size(); ++i) {
+        bytes += texts[i].size;
+        if (bytes < kBlockBytes && i + 1 < texts.size()) continue;
+        ends.push_back(i + 1);
+        bytes = 0;
+    }
+    return ends;
+}
+
+}  // namespace
+
+Measurer::Measurer(MeasureConfig config, uint64_t batch_tokens, uint64_t max_types, unsigned threads)
+    : config_(std::move(config)),
+      rows_only_(config_),
+      threads_(std::max(1u, threads)),
+      profile_(config_.signals, max_types),
+      batches_(batch_tokens, profile_.histogram) {
+    rows_only_.histogram = false;
+}
+
+// Counts blocks side by side, a few a worker at a time, and hands them to `take` in order.
+void Measurer::count_in_order(const std::vector<TextSpan>& texts, const MeasureConfig& config,
+                              SignalHistograms& distributions, const TakeBlock& take) {
+    const std::vector<size_t> ends = block_ends(texts);
+    const size_t workers = std::min<size_t>(threads_, ends.size());
+    std::vector<std::unique_ptr<BlockCounts>> blocks(2 * workers);
+    for (auto& block : blocks) block = std::make_unique<BlockCounts>();
+    for (size_t first = 0; first < ends.size(); first += blocks.size()) {
+        const size_t count = std::min(blocks.size(), ends.size() - first);
+        std::atomic<size_t> next{0};
+        std::mutex mutex;  // of the two below
+        std::exception_ptr failure;
+        const auto work = [&] {
+            try {
+                DocumentCounter counter(config);
+                SignalHistograms mine;
+                for (size_t i = next++; i < count; i = next++) {
+                    blocks[i]->clear(config);
+                    for (size_t t = first + i == 0 ? 0 : ends[first + i - 1]; t < ends[first + i]; ++t)
+                        counter.count(texts[t].text, texts[t].size, {}, *blocks[i], mine);
+                }
+                const std::lock_guard lock(mutex);
+                distributions.merge(mine);
+            } catch (...) {
+                const std::lock_guard lock(mutex);
+                failure = std::current_exception();
+            }
+        };
+        std::vector<std::thread> threads;
+        for (size_t i = 1; i < std::min(workers, count); ++i) threads.emplace_back(work);
+        work();
+        for (std::thread& thread : threads) thread.join();
+        if (failure) std::rethrow_exception(failure);
+        for (size_t i = 0; i < count; ++i) take(*blocks[i]);
+    }
+}
+
+DocumentColumns Measurer::measure(const std::vector<TextSpan>& texts) {
+    check(texts);
+    DocumentColumns columns;
+    columns.integers.resize(config_.signals.size());
+    columns.floats.resize(config_.signals.size());
+    SignalHistograms unused;
+    count_in_order(texts, rows_only_, unused, [&](BlockCounts& block) { append(columns, block.columns); });
+    return columns;
+}
+
+DocumentColumns Measurer::update(const std::vector<TextSpan>& texts) {
+    check(texts);
+    DocumentColumns columns;
+    columns.integers.resize(config_.signals.size());
+    columns.floats.resize(config_.signals.size());
+    count_in_order(texts, config_, counts_.distributions, [&](BlockCounts& block) {
+        append(columns, block.columns);
+        batches_.merge(block, batches_.assign(block), counts_);
+        counts_.totals.merge(block.totals);
+    });
+    return columns;
+}
+
+std::unique_ptr<Profile> Measurer::profile() const {
+    auto copy = std::make_unique<Profile>(config_.signals, profile_.histogram.max_types());
+    copy->merge(profile_);
+    copy->totals.merge(counts_.totals);
+    copy->distributions.merge(counts_.distributions);
+    batches_.count_open(*copy);
+    return copy;
+}
+
+}  // namespace textassay

@@ -1,0 +1,525 @@
+// Who does what. Any worker takes any task: merge a block's counts into the corpus; parse and count a block; read on in a file
+// (one worker a file at a time). A unit is what one step of reading brings; units are cut into blocks, and blocks assigned to
+// batches, in the order of the file; everything between runs as it comes. One large file thus keeps all workers busy: while
+// one decompresses, the others parse; with many files each worker reads its own and parses the block while it is in its cache.
+#include "scan.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "error.hpp"
+
+namespace textassay {
+
+namespace {
+
+constexpr size_t kUnitBytes = size_t{2} << 20;
+constexpr size_t kEventsAhead = 16;
+
+uint64_t size_of(const SourceName& name) {
+    struct stat status;
+    const int result = name.descriptor >= 0 ? ::fstat(name.descriptor, &status) : ::stat(name.path.c_str(), &status);
+    return result == 0 && S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_size) : 0;
+}
+
+bool is_blank(const uint8_t* line, size_t size) {
+    for (size_t i = 0; i < size; ++i)
+        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r') return false;
+    return true;
+}
+
+}  // namespace
+
+struct Scan::Unit {
+    std::vector<uint8_t> buffer;  // data from kHeadroom on
+    Decoded decoded;
+    FrameCounts frames;
+    uint64_t compressed_offset = 0;  // behind it
+};
+
+struct Scan::BlockResult {
+    uint64_t order = 0;
+    BlockCounts counts;
+    std::vector<RecordError> errors;  // `line` counts from the block's first, 0
+    Account account;
+    std::vector<BatchPiece> pieces;
+};
+
+struct Scan::File {
+    File(size_t index, SourceName name, const ScanConfig& config, Histogram& histogram)
+        : index(index), name(std::move(name)), size(size_of(this->name)), cutter(config.max_record_bytes), batches(config.batch_tokens, histogram) {}
+
+    const size_t index;
+    const SourceName name;
+    const uint64_t size;
+
+    // Of the worker that reads; `reading` and `read_to_end` belong to the scan's mutex.
+    std::unique_ptr<Source> source;
+    std::unique_ptr<Decoder> decoder;
+    uint64_t next_unit = 0;
+    uint64_t consumed_before = 0;
+    bool reading = false, read_to_end = false;
+
+    std::mutex mutex;  // of what follows
+    std::map<uint64_t, Unit> units;  // decoded, waiting for those before
+    uint64_t next_cut = 0;
+    LineCutter cutter;
+    bool ended = false;  // nothing will be cut any more
+    uint64_t blocks = 0;
+    std::map<uint64_t, std::unique_ptr<BlockResult>> results;  // counted, waiting for those before
+    uint64_t next_assign = 0, merged = 0;
+    BatchAssembler batches;
+    bool batches_finished = false, done = false;
+    FileOutcome outcome;
+};
+
+struct Scan::Worker {
+    explicit Worker(const ScanConfig& config)
+        : parser(config.text_fields, config.id_field), counter(config.measure) {}
+
+    RecordParser parser;
+    DocumentCounter counter;
+    Tokenizer tokenizer;  // for Stage::kWords
+    WorkerCounts counts;
+    File* last_file = nullptr;
+};
+
+struct Scan::Task {
+    enum Kind { kMerge, kParse, kRead } kind = kRead;
+    File* file = nullptr;
+    Block block;
+    std::unique_ptr<BlockResult> result;
+};
+
+void Account::merge(const Account& other) {
+    parsed += other.parsed;
+    malformed += other.malformed;
+    blank += other.blank;
+    too_long += other.too_long;
+    lines += other.lines;
+    documents += other.documents;
+    for (size_t i = 0; i < records_by_reason.size(); ++i) records_by_reason[i] += other.records_by_reason[i];
+}
+
+Scan::Scan(std::vector<SourceName> sources, ScanConfig config)
+    : config_(std::move(config)), profile_(config_.measure.signals, config_.max_types) {
+    for (size_t i = 0; i < sources.size(); ++i)
+        files_.push_back(std::make_unique<File>(i, std::move(sources[i]), config_, profile_.histogram));
+    for (const auto& file : files_) unopened_.push_back(file.get());
+    std::stable_sort(unopened_.begin(), unopened_.end(), [](const File* a, const File* b) { return a->size > b->size; });
+    for (unsigned i = 0; i < std::max(1u, config_.threads); ++i) workers_.push_back(std::make_unique<Worker>(config_));
+    workers_running_ = workers_.size();
+    for (const auto& worker : workers_) threads_.emplace_back([this, &worker] { run(*worker); });
+}
+
+Scan::~Scan() {
+    cancel();
+    for (std::thread& thread : threads_) thread.join();
+}
+
+void Scan::cancel() {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    work_.notify_all();
+}
+
+ScanProgress Scan::progress() {
+    const std::lock_guard lock(mutex_);
+    return progress_;
+}
+
+Scan::Next Scan::next(std::chrono::duration<double> timeout, ScanEvent& event) {
+    std::unique_lock lock(mutex_);
+    const auto ready = [&] { return !events_.empty() || workers_running_ == 0; };
+    if (timeout.count() < 0) {
+        events_ready_.wait(lock, ready);
+    } else if (!events_ready_.wait_for(lock, timeout, ready)) {
+        return Next::kTimeout;
+    }
+    if (!events_.empty()) {
+        event = std::move(events_.front());
+        events_.pop_front();
+        work_.notify_one();
+        return Next::kEvent;
+    }
+    if (failure_) std::rethrow_exception(failure_);
+    if (!profile_complete_) {
+        for (const auto& worker : workers_) {
+            profile_.totals.merge(worker->counts.totals);
+            profile_.distributions.merge(worker->counts.distributions);
+        }
+        profile_complete_ = true;
+    }
+    return Next::kDone;
+}
+
+const Profile& Scan::profile() {
+    const std::lock_guard lock(mutex_);
+    if (!profile_complete_) throw std::runtime_error("profile: wanted a scan that is over, this one is not");
+    return profile_;
+}
+
+void Scan::run(Worker& worker) {
+    try {
+        Task task;
+        while (wait_for_task(task, worker)) {
+            switch (task.kind) {
+                case Task::kMerge: merge(*task.file, std::move(task.result), worker); break;
+                case Task::kParse: parse(*task.file, std::move(task.block), worker); break;
+                case Task::kRead: read(*task.file, worker); break;
+            }
+        }
+    } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!failure_) failure_ = std::current_exception();
+        cancelled_ = true;
+    }
+    const std::lock_guard lock(mutex_);
+    --workers_running_;
+    work_.notify_all();
+    events_ready_.notify_all();
+}
+
+bool Scan::wait_for_task(Task& task, Worker& worker) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        if (finished()) return false;
+        if (take_task(task, worker)) return true;
+        work_.wait(lock);
+    }
+}
+
+bool Scan::take_task(Task& task, Worker& worker) {
+    if (!merges_.empty()) {
+        task.kind = Task::kMerge;
+        task.file = merges_.front().first;
+        task.result = std::move(merges_.front().second);
+        merges_.pop_front();
+        return true;
+    }
+    // With fewer files than workers, keep some blocks ahead for those who can't read.
+    const size_t enough = open_.size() + unopened_.size() >= workers_.size() ? 1 : workers_.size();
+    File* file = blocks_.size() >= enough ? nullptr : file_to_read(worker);
+    if (file == nullptr && !blocks_.empty()) {
+        task.kind = Task::kParse;
+        task.file = blocks_.front().first;
+        task.block = std::move(blocks_.front().second);
+        blocks_.pop_front();
+        return true;
+    }
+    if (file == nullptr) return false;
+    task.kind = Task::kRead;
+    task.file = worker.last_file = file;
+    file->reading = true;
+    ++in_flight_;
+    return true;
+}
+
+Scan::File* Scan::file_to_read(Worker& worker) {
+    if (in_flight_ >= 2 * workers_.size() + 2 || events_.size() >= 2 * workers_.size() + kEventsAhead) return nullptr;
+    const auto readable = [](const File* file) { return !file->reading && !file->read_to_end; };
+    if (worker.last_file != nullptr && readable(worker.last_file)) return worker.last_file;
+    if (open_.size() < workers_.size() && !unopened_.empty()) {
+        open_.push_back(unopened_.front());
+        unopened_.pop_front();
+        return open_.back();
+    }
+    const auto found = std::find_if(open_.begin(), open_.end(), readable);
+    return found == open_.end() ? nullptr : *found;
+}
+
+// One step: a unit of frames to decode in parallel with others, or the next piece of a stream.
+void Scan::read(File& file, Worker& worker) {
+    if (!file.source && !open(file, worker)) return;
+    const uint64_t number = file.next_unit++;
+    Unit unit;
+    FrameGroup group;
+    if (file.decoder->takes_frame_groups() && take_frame_group(*file.source, kUnitBytes, group)) {
+        unit.frames = group.counts;
+        unit.compressed_offset = file.source->consumed();
+        stop_reading(file, false);
+        unit.decoded = decode_frame_group(group, config_.max_window_log, kHeadroom, unit.buffer);
+    } else {
+        unit.buffer.resize(kHeadroom + kUnitBytes + kPaddingBehind);
+        unit.decoded = file.decoder->decode(unit.buffer.data() + kHeadroom, kUnitBytes);
+        unit.frames = std::exchange(file.decoder->counts, {});
+        if (!file.source->failure().empty()) unit.decoded.damage = file.source->failure();
+        unit.compressed_offset = file.source->consumed();
+        stop_reading(file, unit.decoded.end || !unit.decoded.damage.empty());
+    }
+    deliver_unit(file, number, std::move(unit), worker);
+}
+
+bool Scan::open(File& file, Worker& worker) {
+    try {
+        file.source = std::make_unique<Source>(file.name);
+        file.decoder = open_decoder(*file.source, config_.max_window_log);
+        return true;
+    } catch (const ScanError& error) {
+        {
+            const std::lock_guard lock(file.mutex);
+            file.outcome.status = FileStatus::kUnreadable;
+            file.outcome.reason = error.what();
+            file.ended = true;
+        }
+        stop_reading(file, true);
+        const std::lock_guard file_lock(file.mutex);
+        finish_if_complete(file, worker);
+        const std::lock_guard lock(mutex_);
+        --in_flight_;
+        return false;
+    }
+}
+
+void Scan::stop_reading(File& file, bool at_end) {
+    const std::lock_guard lock(mutex_);
+    file.reading = false;
+    if (at_end && !file.read_to_end) {
+        file.read_to_end = true;
+        std::erase(open_, &file);
+    }
+    if (file.source) {
+        progress_.bytes_compressed += file.source->consumed() - file.consumed_before;
+        file.consumed_before = file.source->consumed();
+    }
+    work_.notify_one();
+}
+
+void Scan::deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker) {
+    std::vector<Block> blocks;
+    const std::lock_guard file_lock(file.mutex);
+    file.units.emplace(number, std::move(unit));
+    size_t units_cut = 0;
+    const uint64_t bytes_before = file.cutter.bytes();
+    for (auto next = file.units.begin(); next != file.units.end() && next->first == file.next_cut; next = file.units.begin()) {
+        Unit ready = std::move(next->second);
+        file.units.erase(next);
+        ++file.next_cut;
+        ++units_cut;
+        if (!file.ended) cut_unit(file, std::move(ready), blocks);
+    }
+    const bool ended = file.ended;
+    {
+        const std::lock_guard lock(mutex_);
+        in_flight_ += blocks.size();
+        in_flight_ -= units_cut;
+        progress_.bytes += file.cutter.bytes() - bytes_before;
+        for (Block& block : blocks) {
+            blocks_.emplace_back(&file, std::move(block));
+            work_.notify_one();
+        }
+        if (ended && !file.read_to_end) {  // a damaged group; what was read behind it doesn't count
+            file.read_to_end = true;
+            std::erase(open_, &file);
+        }
+        work_.notify_one();
+    }
+    if (ended) finish_if_complete(file, worker);
+}
+
+void Scan::cut_unit(File& file, Unit unit, std::vector<Block>& blocks) {
+    const bool is_damaged = !unit.decoded.damage.empty();
+    const auto emit = [&](Block block) {
+        ++file.blocks;
+        blocks.push_back(std::move(block));
+    };
+    file.outcome.frames.merge(unit.frames);
+    file.cutter.cut(std::move(unit.buffer), unit.decoded.bytes, emit);
+    if (!is_damaged && !unit.decoded.end) return;
+    file.cutter.finish(is_damaged, emit);
+    file.ended = true;
+    FileOutcome& outcome = file.outcome;
+    outcome.status = is_damaged ? FileStatus::kDamaged : FileStatus::kOk;
+    outcome.reason = unit.decoded.damage;
+    outcome.compressed_offset = unit.compressed_offset;
+    outcome.bytes = file.cutter.bytes();
+    outcome.account.blank += file.cutter.bytes_in_byte_order_mark();
+}
+
+void Scan::parse(File& file, Block block, Worker& worker) {
+    std::unique_ptr<BlockResult> result = take_result();
+    result->order = block.order;
+    if (config_.stage >= Stage::kJson) parse_lines(block, *result, worker);
+    deliver_result(file, std::move(result), worker);
+}
+
+void Scan::parse_lines(const Block& block, BlockResult& result, Worker& worker) {
+    Account& account = result.account;
+    if (block.lost_line != Malformed::kNone) {
+        ++account.lines;
+        (block.lost_line == Malformed::kTooLong ? account.too_long : account.malformed) += block.lost_bytes;
+        ++account.records_by_reason[static_cast<size_t>(block.lost_line)];
+        result.errors.push_back({0, block.byte_offset, block.lost_line});
+        return;
+    }
+    const uint8_t* const base = block.buffer.data();
+    for (size_t at = block.begin; at < block.end;) {
+        const void* found = std::memchr(base + at, '\n', block.end - at);
+        const size_t line_end = found != nullptr ? static_cast<size_t>(static_cast<const uint8_t*>(found) - base) : block.end;
+        const size_t next = found != nullptr ? line_end + 1 : line_end;
+        const uint64_t bytes = next - at, offset = block.byte_offset + (at - block.begin), line = account.lines++;
+        const size_t size = line_end - at - (found != nullptr && line_end > at && base[line_end - 1] == '\r');
+        const uint8_t* const text = base + at;
+        at = next;
+        if (is_blank(text, size)) {
+            account.blank += bytes;
+            continue;
+        }
+        Record record;
+        if (size > config_.max_record_bytes) {
+            record.malformed = Malformed::kTooLong;
+        } else {
+            record = worker.parser.parse(text, size);
+        }
+        if (record.malformed != Malformed::kNone) {
+            (record.malformed == Malformed::kTooLong ? account.too_long : account.malformed) += bytes;
+            ++account.records_by_reason[static_cast<size_t>(record.malformed)];
+            result.errors.push_back({line, offset, record.malformed});
+            continue;
+        }
+        account.parsed += bytes;
+        ++account.documents;
+        const auto* document = reinterpret_cast<const uint8_t*>(record.text.data());
+        if (config_.stage >= Stage::kSignals) {
+            worker.counter.count(document, record.text.size(), {offset, line, record.replaced, record.has_id, record.id},
+                                 result.counts, worker.counts.distributions);
+        } else if (config_.stage == Stage::kWords) {
+            worker.tokenizer.begin(document, record.text.size(), config_.measure.tokens);
+            TokenChunk chunk;
+            while (worker.tokenizer.next(chunk)) result.counts.totals.tokens += chunk.size;
+            ++result.counts.totals.documents;
+            result.counts.totals.bytes += record.text.size();
+        } else {
+            ++result.counts.totals.documents;
+            result.counts.totals.bytes += record.text.size();
+        }
+    }
+}
+
+void Scan::deliver_result(File& file, std::unique_ptr<BlockResult> result, Worker& worker) {
+    std::vector<std::unique_ptr<BlockResult>> ready;
+    {
+        const std::lock_guard file_lock(file.mutex);
+        file.results.emplace(result->order, std::move(result));
+        for (auto next = file.results.begin(); next != file.results.end() && next->first == file.next_assign;
+             next = file.results.begin()) {
+            ready.push_back(std::move(next->second));
+            file.results.erase(next);
+            ++file.next_assign;
+            assign(file, *ready.back());
+        }
+    }
+    if (ready.empty()) return;
+    if (ready.size() > 1) {
+        const std::lock_guard lock(mutex_);
+        for (size_t i = 1; i < ready.size(); ++i) {
+            merges_.emplace_back(&file, std::move(ready[i]));
+            work_.notify_one();
+        }
+    }
+    merge(file, std::move(ready[0]), worker);
+}
+
+// In the order of the file.
+void Scan::assign(File& file, BlockResult& result) {
+    if (config_.stage == Stage::kHistogram) result.pieces = file.batches.assign(result.counts);
+    const uint64_t lines_before = file.outcome.account.lines;
+    file.outcome.account.merge(result.account);
+    ScanEvent event;
+    event.file = file.index;
+    for (RecordError& error : result.errors) error.line += lines_before + 1;
+    event.errors = std::move(result.errors);
+    if (config_.measure.columns && !result.counts.columns.line.empty()) {
+        for (int64_t& line : result.counts.columns.line) line += static_cast<int64_t>(lines_before + 1);
+        event.documents = std::move(result.counts.columns);
+    }
+    if (event.documents || !event.errors.empty()) push_event(std::move(event));
+    const std::lock_guard lock(mutex_);
+    progress_.documents += result.account.documents;
+}
+
+void Scan::merge(File& file, std::unique_ptr<BlockResult> result, Worker& worker) {
+    if (config_.stage == Stage::kHistogram) file.batches.merge(result->counts, result->pieces, worker.counts);
+    worker.counts.totals.merge(result->counts.totals);
+    {
+        const std::lock_guard file_lock(file.mutex);
+        ++file.merged;
+        finish_if_complete(file, worker);
+        if (!file.done) {
+            ScanEvent event;
+            event.file = file.index;
+            event.batches = file.batches.take_rows();
+            if (!event.batches.empty()) push_event(std::move(event));
+        }
+    }
+    const std::lock_guard lock(mutex_);
+    --in_flight_;
+    spare_results_.push_back(std::move(result));
+    work_.notify_one();
+}
+
+// A worker may read on in a file that a damage has ended; it comes by here when it is back.
+bool Scan::is_being_read(const File& file) {
+    const std::lock_guard lock(mutex_);
+    return file.reading;
+}
+
+// With the file's mutex held.
+void Scan::finish_if_complete(File& file, Worker& worker) {
+    if (!file.ended || file.done) return;
+    if (file.next_assign == file.blocks && !file.batches_finished) {
+        file.batches_finished = true;
+        if (config_.stage == Stage::kHistogram) file.batches.finish(worker.counts);
+    }
+    if (file.merged < file.blocks || is_being_read(file)) return;
+    file.done = true;
+    FileOutcome& outcome = file.outcome;
+    if (file.decoder) {
+        outcome.format = file.decoder->format();
+    }
+    if (file.source) {
+        const uint64_t size = file.source->size_on_disk();
+        outcome.bytes_compressed = std::max(size, outcome.compressed_offset);
+        if (outcome.status == FileStatus::kDamaged && size > outcome.compressed_offset)
+            outcome.bytes_lost = size - outcome.compressed_offset;
+    }
+    ScanEvent event;
+    event.file = file.index;
+    event.batches = file.batches.take_rows();
+    event.outcome = outcome;
+    push_event(std::move(event));
+    file.decoder.reset();
+    file.source.reset();
+    const std::lock_guard lock(mutex_);
+    ++files_done_;
+    ++progress_.files;
+    if (finished()) work_.notify_all();
+}
+
+void Scan::push_event(ScanEvent event) {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+    events_ready_.notify_one();
+}
+
+std::unique_ptr<Scan::BlockResult> Scan::take_result() {
+    std::unique_ptr<BlockResult> result;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!spare_results_.empty()) {
+            result = std::move(spare_results_.back());
+            spare_results_.pop_back();
+        }
+    }
+    if (!result) result = std::make_unique<BlockResult>();
+    result->counts.clear(config_.measure);
+    result->errors.clear();
+    result->account = {};
+    result->pieces.clear();
+    return result;
+}
+
+}  // namespace textassay

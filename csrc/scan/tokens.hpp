@@ -1,0 +1,124 @@
+// Text to words: spans of folded bytes, a chunk at a time, and sentence lengths on the way.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "byte_kernels.hpp"
+
+namespace textassay {
+
+enum class TokenKind : uint8_t { kWord, kByte, kChar };
+
+// Words in consecutive order. Views: they live until the next call of Tokenizer::next or begin.
+struct TokenChunk {
+    const uint8_t* bytes;  // folded; at least 16 readable bytes behind every token
+    const uint32_t* starts;
+    const uint32_t* ends;
+    size_t size;
+    // Non-ASCII code points of this chunk's text.
+    const uint32_t* high_characters;
+    size_t high_characters_size;
+    // Where the tokens lie in the text, if not at the same offsets as in `bytes`: pairs of begin and end.
+    const uint32_t* sources;
+
+    int64_t source_begin(size_t i) const { return sources != nullptr ? sources[2 * i] : starts[i]; }
+    int64_t source_end(size_t i) const { return sources != nullptr ? sources[2 * i + 1] : ends[i]; }
+};
+
+struct SentenceSums {
+    uint64_t sentences = 0;
+    uint64_t words = 0;               // sum of the sentence lengths
+    unsigned __int128 squares = 0;    // sum of their squares
+    std::vector<uint64_t>* lengths = nullptr;  // where to write each, if anybody wants them
+
+    void add(uint64_t length) {
+        if (length == 0) return;
+        ++sentences;
+        words += length;
+        squares += static_cast<unsigned __int128>(length) * length;
+        if (lengths != nullptr) lengths->push_back(length);
+    }
+};
+
+class Tokenizer {
+   public:
+    Tokenizer();
+
+    // `text` is valid UTF-8 of less than 4 GiB and stays in place until the last call of next().
+    void begin(const uint8_t* text, size_t size, TokenKind kind);
+
+    // Fills `chunk`; false when the text is done.
+    bool next(TokenChunk& chunk);
+
+    // Complete after next() has returned false.
+    SentenceSums sentences;
+    uint64_t characters() const { return size_ - continuation_bytes_; }
+    uint64_t invisible_characters() const { return invisible_; }
+
+   private:
+    static constexpr size_t kBlocks = 64;
+    static constexpr size_t kChunkBytes = 64 * kBlocks;
+
+    // Labels of the last byte of the chunk before, as 0 or 1: the bit that a left shift brings in.
+    struct Carry {
+        uint64_t letter, number, katakana, connector, single, mid, live_connector, joined, word;
+    };
+
+    void classify_chunk();
+    void end_chunk_at_boundary();
+    bool label_high_characters();
+    uint8_t label_before(size_t block, unsigned bit) const;
+    void set_label(uint8_t label, size_t block, unsigned bit, unsigned length, bool begins);
+    bool resolve_mid(uint8_t label, size_t at, unsigned length, uint8_t before, uint8_t& resolved) const;
+    uint64_t live_connectors(size_t block, uint64_t near, uint64_t next_near) const;
+    void find_words();
+    void find_sentence_ends();
+    void close_sentences_in_chunk();
+    void finish_text(TokenChunk& chunk);
+    void mask_chunk(TokenChunk& chunk);
+    void irregular_region(TokenChunk& chunk);
+    void emit_irregular_word(size_t begin, size_t end);
+    void cut_word_by_sentences(size_t begin, size_t end);
+    void units_chunk(size_t begin, TokenChunk& chunk);
+    void note_high_character(uint32_t value, uint32_t length, uint8_t flags, size_t at);
+    bool takes_variation_selector(uint32_t selector, size_t at) const;
+    void close_sentence(int64_t words_so_far, int64_t words_already_in_next);
+
+    const kernels::KernelSet* kernels_;
+    const uint8_t* text_ = nullptr;
+    size_t size_ = 0;
+    TokenKind kind_ = TokenKind::kWord;
+    size_t at_ = 0;           // everything before is done
+    size_t chunk_bytes_ = 0;  // of the current chunk, which begins at at_
+    size_t blocks_ = 0;
+    bool has_high_ = false;
+    bool done_ = true;
+
+    Carry carry_{};
+    bool word_open_ = false;  // a word began and its end has not been seen: starts_[0] of the next chunk
+    uint32_t open_start_ = 0;
+    uint32_t last_end_ = 0;  // of the last complete word: a sure boundary to go back to
+
+    int64_t words_ = 0;          // words begun
+    int64_t sentence_base_ = 0;  // words that belong to earlier sentences
+    std::deque<size_t> boundaries_;  // sentence boundaries ahead of the words, ascending
+
+    uint64_t continuation_bytes_ = 0, invisible_ = 0;
+    uint64_t chunk_continuation_bytes_ = 0, chunk_invisible_ = 0;
+
+    kernels::BlockMasks masks_[kBlocks + 1];
+    uint64_t katakana_[kBlocks + 1], single_[kBlocks + 1], single_start_[kBlocks + 1];
+    uint64_t word_[kBlocks], start_[kBlocks], end_[kBlocks];
+    uint32_t starts_before_[kBlocks + 1], ends_before_[kBlocks + 1];
+    std::vector<uint32_t> starts_, ends_, high_;
+    std::vector<uint8_t> folded_;     // as long as the text, and padding
+    std::vector<uint8_t> irregular_;  // folded words of an irregular region
+    std::vector<uint32_t> irregular_sources_;
+    std::vector<uint8_t> units_;      // the chunk's text, for tokens that are bytes or code points
+    std::vector<uint32_t> unit_offsets_;
+};
+
+}  // namespace textassay

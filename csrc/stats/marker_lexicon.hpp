@@ -1,0 +1,44 @@
+// Marker phrases as sequences of tokens, matched leftmost-longest.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace textassay {
+
+// A token that occurs in some phrase, and where.
+struct MarkerToken {
+    uint32_t position;
+    uint16_t marker;
+};
+
+class MarkerLexicon {
+   public:
+    // Each phrase is its tokens. Throws std::invalid_argument on an empty phrase, or more than 65,535 different words.
+    explicit MarkerLexicon(const std::vector<std::vector<std::string>>& phrases);
+
+    bool empty() const { return numbers_.empty(); }
+    // The number of a token in the lexicon; 0 if no phrase holds it.
+    uint16_t number(const std::string& token) const;
+
+    // Matches in one document: its marker tokens in ascending order of position.
+    uint64_t count_matches(const std::vector<MarkerToken>& tokens) const;
+
+   private:
+    // Where the longest phrase that begins at tokens[at] ends; `at` if none does.
+    size_t longest_match(const std::vector<MarkerToken>& tokens, size_t at) const;
+
+    struct Node {
+        bool ends_phrase = false;
+        std::map<uint16_t, uint32_t> next;
+    };
+    std::unordered_map<std::string, uint16_t> numbers_;
+    std::vector<Node> nodes_;
+    std::vector<bool> starts_phrase_;  // by number
+};
+
+}  // namespace textassay

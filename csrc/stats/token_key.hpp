@@ -1,0 +1,80 @@
+// A token's identity: its bytes. Up to 16 of them are the key itself; of longer ones the key is a hash that never stands
+// alone, the bytes are compared.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace textassay {
+
+inline constexpr uint32_t kInlineBytes = 16;
+
+struct TokenKey {
+    uint64_t low, high;    // the bytes, padded with NUL; or of a long token: a hash, 0
+    const uint8_t* bytes;  // the token itself
+    uint32_t size;
+
+    bool is_long() const { return size > kInlineBytes; }
+};
+
+struct HashSeeds {
+    uint64_t first, second;
+};
+
+// Drawn once a process: corpora are hostile, and the place of a token in a table shows in no result.
+extern const HashSeeds kSeeds;
+
+inline uint64_t fold_product(uint64_t a, uint64_t b) {
+    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+inline uint64_t hash_of(uint64_t low, uint64_t high) { return fold_product(low ^ kSeeds.first, high ^ kSeeds.second); }
+
+inline uint64_t load64(const uint8_t* p) {
+    uint64_t value;
+    std::memcpy(&value, p, 8);
+    return value;
+}
+
+// Seeded hash of any bytes, for tables in memory only.
+inline uint64_t hash_bytes(const uint8_t* bytes, uint64_t size) {
+    uint64_t h = kSeeds.first ^ size;
+    uint64_t at = 0;
+    for (; at + 16 <= size; at += 16) h = fold_product(load64(bytes + at) ^ h, load64(bytes + at + 8) ^ kSeeds.second);
+    uint64_t low = 0, high = 0;
+    if (size - at >= 8) {
+        low = load64(bytes + at);
+        at += 8;
+        std::memcpy(&high, bytes + at, size - at);
+    } else {
+        std::memcpy(&low, bytes + at, size - at);
+    }
+    h = fold_product(low ^ h, high ^ kSeeds.second);
+    return fold_product(h ^ kSeeds.second, h ^ kSeeds.first);
+}
+
+// Little-endian, as every machine that the wheel supports.
+inline constexpr uint64_t kKeepLow[17] = {
+    0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull};
+inline constexpr uint64_t kKeepHigh[17] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~0ull};
+
+// At least 16 bytes must be readable at `bytes`.
+inline TokenKey padded_key(const uint8_t* bytes, uint32_t size) {
+    if (size <= kInlineBytes) return {load64(bytes) & kKeepLow[size], load64(bytes + 8) & kKeepHigh[size], bytes, size};
+    return {hash_bytes(bytes, size), 0, bytes, size};
+}
+
+// No byte beyond `size` is read.
+inline TokenKey exact_key(const uint8_t* bytes, uint32_t size) {
+    if (size > kInlineBytes) return {hash_bytes(bytes, size), 0, bytes, size};
+    uint8_t padded[kInlineBytes] = {};
+    std::memcpy(padded, bytes, size);
+    return {load64(padded), load64(padded + 8), bytes, size};
+}
+
+// The stable hash that decides about sampling: FNV-1a, finished as in MurmurHash3.
+uint64_t token_hash(const uint8_t* bytes, uint64_t size);
+
+}  // namespace textassay

@@ -1,0 +1,212 @@
+"""The compiled backend. `textassay._numba` holds the same names with the same results; docs/semantics.md says what they are.
+
+Byte strings are UTF-8. Offsets are in bytes. Every function releases the GIL while it computes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIGNALS: tuple[str, ...]
+"""All document signals in column order."""
+
+INTEGER_SIGNALS: tuple[str, ...]
+BATCH_SIGNALS: tuple[str, ...]
+"""`batch_n_tokens`, `batch_entropy_bits`, `batch_entropy_mm_bits`, `batch_type_token_ratio`, `batch_mattr`."""
+
+def backend_info() -> dict[str, str]:
+    """`backend` ("native" or "numba"), `kernels` (the set in use), and the versions of what it stands on (`zstd`, `simdjson`, `zlib`; `numba`, `zstandard`)."""
+
+def available_kernels() -> tuple[str, ...]:
+    """Kernel sets this machine can run, best first. The last is always "scalar"."""
+
+def use_kernels(name: str) -> None:
+    """Force a kernel set for the whole process (tests; users set TEXTASSAY_KERNELS). Raises ValueError on an unknown or unsupported name."""
+
+def word_boundaries(text: bytes) -> NDArray[np.int64]:
+    """All UAX #29 word boundaries of valid UTF-8, 0 and len(text) included; empty for empty text. Raises ValueError on invalid UTF-8."""
+
+def word_spans(text: bytes) -> NDArray[np.int64]:
+    """Shape (n, 2): start and end of each *word*, through the path that a scan takes."""
+
+def sentence_boundaries(text: bytes, tailored: bool = True) -> NDArray[np.int64]:
+    """All UAX #29 sentence boundaries, 0 and len(text) included; `tailored` joins hard-wrapped lines."""
+
+def sentence_lengths(text: bytes) -> NDArray[np.int64]:
+    """Words per sentence (tailored), sentences without a word left out; through the path that a scan takes."""
+
+def tokens(text: bytes, kind: str = "word") -> list[bytes]:
+    """The tokens of a text in order."""
+
+def log2_times(count: int) -> int:
+    """L(count): count * log2(count) with 32 fractional bits."""
+
+def token_hash(token: bytes) -> int:
+    """The stable 64-bit hash that decides about sampling."""
+
+def count_ids(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[float, int]:
+    """Plug-in entropy in bits and the number of distinct ids. Raises ValueError (with index and value) on an id that is negative or not below `vocab_size`."""
+
+def bin_index(signal: str, value: float) -> int:
+    """The bin of a (batch) signal's histogram that a value falls into."""
+
+class DocumentColumns(TypedDict, total=False):
+    """One array per selected signal (int64 or float64, NaN for null) and `n_replaced` (int64), all of one length; in a scan also the next four."""
+
+    byte_offset: NDArray[np.int64]
+    line: NDArray[np.int64]
+    id_bytes: NDArray[np.uint8]
+    """UTF-8 of all ids, one after the other."""
+    id_offsets: NDArray[np.int64]
+    """Length n + 1."""
+    id_null: NDArray[np.bool_]
+
+class SignalState(TypedDict):
+    bins: NDArray[np.uint64]
+    nulls: int
+    sum: int
+    sum_squares: int
+
+class Types(TypedDict):
+    """Corpus histogram entries sorted by token bytes."""
+
+    token_bytes: NDArray[np.uint8]
+    token_offsets: NDArray[np.int64]
+    """Length n + 1."""
+    counts: NDArray[np.uint64]
+    document_frequencies: NDArray[np.uint64]
+    peaks: NDArray[np.uint64]
+
+class Bounded(TypedDict):
+    level: int
+    floor_level: int
+    width: int
+    count_sketch: NDArray[np.uint64]
+    """Shape (4, width)."""
+    document_sketch: NDArray[np.uint64]
+    frequent: Types
+    """Sorted by token; `counts` and `document_frequencies` are 0 here: they are read from the sketches."""
+
+class ProfileState:
+    """All counts of a corpus. Integers only."""
+
+    def __init__(self, signals: Sequence[str], max_types: int = 1 << 24) -> None: ...
+    @property
+    def signals(self) -> tuple[str, ...]: ...
+    @property
+    def max_types(self) -> int: ...
+    def totals(self) -> dict[str, int]:
+        """`n_documents`, `n_tokens`, `n_bytes`, `n_chars`, `n_sentences`, `n_replaced`, `n_batches`, in this order: sums over documents."""
+    def add_totals(self, totals: dict[str, int]) -> None: ...
+    def signal(self, name: str) -> SignalState: ...
+    def add_signal(self, name: str, state: SignalState) -> None:
+        """Raises ValueError where the number of bins differs."""
+    @property
+    def n_types(self) -> int:
+        """Types kept by name with an exact count."""
+    @property
+    def level(self) -> int:
+        """0: exact."""
+    def types(self, after: bytes | None = None, limit: int = 1 << 20) -> Types:
+        """Up to `limit` entries in token order, beginning behind `after`."""
+    def top(self, k: int) -> Types:
+        """The k most frequent exact entries, by count descending, then token bytes ascending."""
+    def count_of_counts(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Distinct counts ascending, and how many exact types have each."""
+    def add_types(self, types: Types) -> None: ...
+    def bounded(self) -> Bounded | None:
+        """None while exact."""
+    def add_bounded(self, bounded: Bounded) -> None: ...
+    def merge(self, other: ProfileState) -> None:
+        """Adds `other`, which is unchanged. Raises ValueError where signals or max_types differ."""
+    def copy(self) -> ProfileState: ...
+
+class Measurer:
+    """Texts in memory: document columns out, counts into a profile."""
+
+    def __init__(
+        self,
+        signals: Sequence[str],
+        *,
+        tokens: Literal["word", "byte", "char"] = "word",
+        markers: Sequence[Sequence[bytes]] = (),
+        batch_tokens: int = 1 << 18,
+        max_types: int = 1 << 24,
+        threads: int = 1,
+    ) -> None: ...
+    def measure(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> DocumentColumns:
+        """Text i is data[offsets[i]:offsets[i + 1]]. Raises ValueError naming the text and byte that is not valid UTF-8; nothing is counted then."""
+    def update(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> DocumentColumns:
+        """As `measure`, and counts the texts into the profile, after those of earlier calls, as documents of one file."""
+    def profile(self) -> ProfileState:
+        """A copy, in which the open batch counts as closed."""
+    def batches(self) -> dict[str, NDArray[Any]]:
+        """Columns of the batches closed so far: `batch`, `first_document`, `n_documents`, `n_tokens`, `n_types` (int64), `entropy_bits`, `entropy_mm_bits`, `type_token_ratio`, `mattr` (float64)."""
+
+class FileOutcome(TypedDict):
+    status: Literal["ok", "damaged", "unreadable"]
+    reason: str
+    """Empty where ok; otherwise what was wanted and what was found."""
+    format: str
+    """"zstd", "gzip" or "plain"."""
+    byte_offset: int
+    """Uncompressed bytes decoded before the damage."""
+    compressed_offset: int
+    """Compressed bytes consumed before the damage: the start of the damaged frame's bad block, as the decoder saw it. Not compared between backends."""
+    bytes_compressed: int
+    bytes: int
+    bytes_parsed: int
+    bytes_malformed: int
+    bytes_blank: int
+    bytes_too_long: int
+    bytes_lost: int
+    lines: int
+    documents: int
+    malformed: int
+    frames: int
+    frames_without_checksum: int
+    malformed_by_reason: dict[str, int]
+
+class Event(TypedDict, total=False):
+    """What a scan hands over. Events of one file come in its order; those of different files interleave."""
+
+    file: int
+    documents: DocumentColumns
+    errors: list[tuple[int, int, str]]
+    """line, byte offset, reason"""
+    batches: dict[str, NDArray[Any]]
+    """Closed batches of this file; `batch` and `first_document` count within the file."""
+    outcome: FileOutcome
+    """Only in the file's last event."""
+
+class Scan:
+    """A running scan. Threads start at once."""
+
+    def __init__(
+        self,
+        paths: Sequence[bytes | int],
+        *,
+        signals: Sequence[str],
+        tokens: Literal["word", "byte", "char"] = "word",
+        text_fields: Sequence[Sequence[str]] = (("text",),),
+        id_field: Sequence[str] = ("id",),
+        markers: Sequence[Sequence[bytes]] = (),
+        batch_tokens: int = 1 << 18,
+        max_types: int = 1 << 24,
+        max_record_bytes: int = 64 << 20,
+        max_window_log: int = 27,
+        threads: int = 1,
+        documents: bool = True,
+        stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
+    ) -> None:
+        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks."""
+    def next(self, timeout: float = -1.0) -> Event | None:
+        """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one."""
+    def progress(self) -> dict[str, int]:
+        """`bytes_compressed`, `bytes`, `documents`, `files` done so far."""
+    def cancel(self) -> None:
+        """Stops at the next block border; `next` then drains and returns None."""
+    def profile(self) -> ProfileState:
+        """The profile; complete once `next` has returned None. Raises RuntimeError before."""
