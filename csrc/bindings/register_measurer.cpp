@@ -102,7 +102,7 @@ void register_measurer(py::module_& module) {
                  return new PythonMeasurer{config, Measurer(config, batch_tokens, max_types, threads), {}};
              }),
              py::arg("signals"), py::kw_only(), py::arg("tokens") = "word",
-             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("batch_tokens") = uint64_t{1} << 18,
+             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("threads") = 1u)
         .def("measure", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, false); },
              py::arg("data"), py::arg("offsets"))

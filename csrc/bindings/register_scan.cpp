@@ -155,7 +155,7 @@ void register_scan(py::module_& module) {
     py::class_<PythonScan>(module, "Scan")
         .def(py::init(&start), py::arg("paths"), py::kw_only(), py::arg("signals"), py::arg("tokens") = "word",
              py::arg("text_fields") = std::vector<FieldPath>{{"text"}}, py::arg("id_field") = FieldPath{"id"},
-             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("batch_tokens") = uint64_t{1} << 18,
+             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
              py::arg("stage") = "histogram")

@@ -153,7 +153,7 @@ void BatchAssembler::remember_tail(const BlockCounts& block, uint64_t batch_begi
 
 void BatchAssembler::tally_piece(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker) const {
     if (worker.tally.size() < block.vocabulary.size()) worker.tally.resize(block.vocabulary.size());
-    worker.touched.resize(block.vocabulary.size());
+    worker.touched.resize(block.vocabulary.size() + 1);  // the last element is only written to
     size_t touched = 0;
     const uint64_t begin = piece.begin == 0 ? 0 : block.documents[piece.begin - 1].types;
     const uint64_t end = block.documents[piece.end - 1].types;
@@ -190,10 +190,9 @@ void BatchAssembler::merge(const BlockCounts& block, const std::vector<BatchPiec
             continue;
         }
         const std::lock_guard lock(batch.mutex);
-        for (TypeCount& type : worker.types) {
-            type.peak = 0;  // known when the batch is complete
-            batch.types.add(type);
-        }
+        batch.types.reserve(worker.types.size());
+        for (TypeCount& type : worker.types) type.peak = 0;  // known when the batch is complete
+        batch.types.add_all(worker.types.data(), worker.order(), worker.types.size());
         ++batch.pieces_merged;
         if (batch.closed && batch.pieces_merged == batch.pieces_assigned) count_gathered(batch, worker);
     }

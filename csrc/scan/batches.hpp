@@ -42,6 +42,15 @@ struct WorkerCounts {
     std::vector<TypeCount> types;           // scratch
     std::vector<TypeInDocument> tally;      // scratch: per type of the block, count and documents
     std::vector<uint32_t> touched;          // scratch: types of the piece
+
+    // 0, 1, 2, ... for all of `types`.
+    const uint32_t* order() {
+        for (uint32_t i = static_cast<uint32_t>(in_order_.size()); i < types.size(); ++i) in_order_.push_back(i);
+        return in_order_.data();
+    }
+
+   private:
+    std::vector<uint32_t> in_order_;
 };
 
 class BatchAssembler {

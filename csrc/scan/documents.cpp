@@ -19,8 +19,6 @@ static_assert(kFirstPosition > kMattrWindow);
 constexpr uint32_t kBorder = kMattrWindow - 1;
 constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
 
-constexpr uint16_t kManyCharacters = 65535;  // of a type: that many or more
-
 uint64_t count_characters(const TokenKey& key) {
     uint64_t characters = 0;
     for (uint32_t i = 0; i < key.size; ++i) characters += !unicode::is_continuation(key.bytes[i]);
@@ -85,55 +83,83 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
     if (wants_characters_) kernels::active().count_bytes(text, size, characters_.ascii());
 }
 
-// The hot loop: one look-up a token.
+// The hot path: one look-up a token, in passes that each do little, so that the cache misses of many tokens overlap.
 void DocumentCounter::count_chunk(const TokenChunk& chunk, BlockCounts& block) {
     const size_t size = chunk.size;
     if (size == 0) return;
-    if (chunk_ids_.size() < size) chunk_ids_.resize(size);
-    if (types_.size() < n_types_ + size + 1) types_.resize(2 * (n_types_ + size + 1));
-    block.distances.resize(block.distances.size() + size);
-    uint8_t* distances = block.distances.data() + block.distances.size() - size;
-    size_t markers = marker_tokens_.size();
-    if (wants_markers_) marker_tokens_.resize(markers + size + 1);
-    Vocabulary& vocabulary = block.vocabulary;
-    uint32_t position = position_, n_types = n_types_;
-    const uint32_t document_begin = document_begin_;
-    uint64_t window_sum = 0;
-    for (size_t i = 0; i < size; ++i, ++position) {
-        const uint32_t start = chunk.starts[i];
-        const TokenKey key = padded_key(chunk.bytes + start, chunk.ends[i] - start);
-        bool added;
-        const uint32_t id = vocabulary.find_or_add(key, added);
-        VocabularyEntry& entry = vocabulary[id];
-        if (added) describe_new_type(key, entry);
-        const uint32_t last = entry.last;
-        const bool first_in_document = last < document_begin;
-        entry.document_count = first_in_document ? 1 : entry.document_count + 1;
-        entry.last = position;
-        types_[n_types] = id;
-        n_types += first_in_document;
-        const uint32_t distance = std::min(position - last, kMattrWindow);
-        distances[i] = static_cast<uint8_t>(distance);
-        window_sum += std::min(distance, position - document_begin + 1);
-        chunk_ids_[i] = id;
-        if (wants_markers_) {
-            marker_tokens_[markers] = {position, entry.marker};
-            markers += entry.marker != 0;
-        }
-    }
-    if (wants_markers_) marker_tokens_.resize(markers);
-    position_ = position;
-    n_types_ = n_types;
-    window_sum_ += window_sum;
+    make_keys(chunk, block.vocabulary);
+    find_types(chunk, block.vocabulary);
+    const size_t before = block.distances.size();
+    block.distances.resize(before + size);
+    note_occurrences(size, block.distances.data() + before, block.vocabulary);
+    if (wants_markers_) note_markers(size, block.vocabulary);
+    position_ += static_cast<uint32_t>(size);
     remember_border_ids(size, block);
 }
 
-void DocumentCounter::describe_new_type(const TokenKey& key, VocabularyEntry& entry) const {
-    if (wants_trigrams_) {
-        entry.characters = static_cast<uint16_t>(std::min<uint64_t>(count_characters(key), kManyCharacters));
+void DocumentCounter::make_keys(const TokenChunk& chunk, const Vocabulary& vocabulary) {
+    Key* const keys = keys_.reserve(chunk.size);
+    for (size_t i = 0; i < chunk.size; ++i) {
+        const uint32_t start = chunk.starts[i];
+        const TokenKey key = padded_key(chunk.bytes + start, chunk.ends[i] - start);
+        keys[i] = {key.low, key.high, hash_of(key.low, key.high)};
+        vocabulary.prefetch_slot(keys[i].hash);
     }
-    if (wants_markers_)
-        entry.marker = config_.markers->number(std::string(reinterpret_cast<const char*>(key.bytes), key.size));
+}
+
+void DocumentCounter::find_types(const TokenChunk& chunk, Vocabulary& vocabulary) {
+    constexpr size_t kAhead = 12;
+    const Key* const keys = keys_.data();
+    uint32_t* const ids = chunk_ids_.reserve(chunk.size);
+    for (size_t i = 0; i < chunk.size; ++i) {
+        if (i + kAhead < chunk.size) vocabulary.prefetch_entry(keys[i + kAhead].hash);
+        const uint8_t* const bytes = chunk.bytes + chunk.starts[i];
+        const uint32_t size = chunk.ends[i] - chunk.starts[i];
+        uint32_t id = vocabulary.find(keys[i].low, keys[i].high, keys[i].hash, bytes, size);
+        if (id == Vocabulary::kAbsent) id = add_type(bytes, size, keys[i].hash, vocabulary);
+        ids[i] = id;
+    }
+}
+
+[[gnu::noinline]] uint32_t DocumentCounter::add_type(const uint8_t* bytes, uint32_t size, uint64_t hash,
+                                                     Vocabulary& vocabulary) {
+    const uint32_t id = vocabulary.add(exact_key(bytes, size), hash);
+    if (wants_markers_) vocabulary[id].marker = config_.markers->number({reinterpret_cast<const char*>(bytes), size});
+    return id;
+}
+
+void DocumentCounter::note_occurrences(size_t size, uint8_t* distances, Vocabulary& vocabulary) {
+    if (types_.size() < n_types_ + size + 1) types_.resize(2 * (n_types_ + size + 1));
+    const uint32_t* const ids = chunk_ids_.data();
+    VocabularyEntry* const entries = vocabulary.data();
+    uint32_t* const types = types_.data();
+    uint32_t n_types = n_types_, position = position_;
+    const uint32_t document_begin = document_begin_;
+    for (size_t i = 0; i < size; ++i, ++position) {
+        const uint32_t id = ids[i];
+        VocabularyEntry& entry = entries[id];
+        const uint32_t last = entry.last;
+        const bool is_first = last < document_begin;
+        entry.last = position;
+        entry.document_count = is_first ? 1 : entry.document_count + 1;
+        types[n_types] = id;
+        n_types += is_first;
+        distances[i] = static_cast<uint8_t>(std::min(position - last, kMattrWindow));
+    }
+    n_types_ = n_types;
+    uint64_t window_sum = 0;
+    const size_t seen = position_ - document_begin;
+    for (size_t i = 0; i < size; ++i) window_sum += distances[i];
+    for (size_t i = 0; i < size && seen + i < kBorder; ++i)  // what lies before the document is out of its sight
+        window_sum -= distances[i] - std::min<uint64_t>(distances[i], seen + i + 1);
+    window_sum_ += window_sum;
+}
+
+void DocumentCounter::note_markers(size_t size, const Vocabulary& vocabulary) {
+    const uint32_t* const ids = chunk_ids_.data();
+    for (size_t i = 0; i < size; ++i)
+        if (const uint16_t marker = vocabulary[ids[i]].marker)
+            marker_tokens_.push_back({position_ + static_cast<uint32_t>(i), marker});
 }
 
 void DocumentCounter::remember_border_ids(size_t size, BlockCounts& block) {
@@ -195,10 +221,7 @@ DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t siz
     if (wants_markers_) values[kMarkerRate] = ratio(1000 * config_.markers->count_matches(marker_tokens_), tokens);
     else if (config_.tokens == TokenKind::kWord) values[kMarkerRate] = ratio(0, tokens);
     if (wants_trigrams_) {
-        const auto characters = [&](uint32_t id) -> uint64_t {
-            const uint16_t stored = block.vocabulary[id].characters;
-            return stored < kManyCharacters ? stored : count_characters(block.vocabulary.key(id));
-        };
+        const auto characters = [&](uint32_t id) { return count_characters(block.vocabulary.key(id)); };
         const Trigrams::Top top = trigrams_.top(ids_, characters);
         if (top.count > 0) values[kTopNgramShare] = std::min(1.0, ratio(top.count * top.characters, sizes.chars));
     }

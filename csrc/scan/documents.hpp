@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "buffer.hpp"
 #include "character_counts.hpp"
 #include "marker_lexicon.hpp"
 #include "profile.hpp"
@@ -94,7 +95,11 @@ class DocumentCounter {
 
     void count_tokens(const uint8_t* text, size_t size, BlockCounts& block);
     void count_chunk(const TokenChunk& chunk, BlockCounts& block);
-    void describe_new_type(const TokenKey& key, VocabularyEntry& entry) const;
+    void make_keys(const TokenChunk& chunk, const Vocabulary& vocabulary);
+    void find_types(const TokenChunk& chunk, Vocabulary& vocabulary);
+    uint32_t add_type(const uint8_t* bytes, uint32_t size, uint64_t hash, Vocabulary& vocabulary);
+    void note_occurrences(size_t size, uint8_t* distances, Vocabulary& vocabulary);
+    void note_markers(size_t size, const Vocabulary& vocabulary);
     void remember_border_ids(size_t size, BlockCounts& block);
     uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
     Values measure(const uint8_t* text, size_t size, const Integers& sizes, BlockCounts& block);
@@ -113,10 +118,16 @@ class DocumentCounter {
     uint32_t position_ = 0;
     uint64_t window_sum_ = 0;
     uint32_t n_types_ = 0;
-    std::vector<uint32_t> types_;      // type numbers in order of first occurrence
-    std::vector<uint32_t> chunk_ids_;  // of the current chunk
-    std::vector<uint32_t> ids_;        // of the whole document, for 3-grams
+    std::vector<uint32_t> types_;  // type numbers in order of first occurrence; beyond n_types_ room to write
     std::vector<MarkerToken> marker_tokens_;
+    std::vector<uint32_t> ids_;  // of its tokens, for 3-grams
+
+    // Of the current chunk's tokens.
+    struct Key {
+        uint64_t low, high, hash;
+    };
+    Scratch<Key> keys_;
+    Scratch<uint32_t> chunk_ids_;
 };
 
 }  // namespace textassay

@@ -334,11 +334,9 @@ bool take_frame_group(Source& source, size_t wanted, FrameGroup& group) {
     return true;
 }
 
-Decoded decode_frame_group(const FrameGroup& group, int max_window_log, size_t headroom, std::vector<uint8_t>& out) {
+Decoded decode_frame_group(const FrameGroup& group, int max_window_log, uint8_t* out, size_t capacity) {
     FrameStream stream(max_window_log);
     Decoded result;
-    // What a frame declares, checked by libzstd; one byte more, so that a frame that lies is found out.
-    out.resize(headroom + group.content_size + 1);
     const uint8_t *at = group.compressed.data(), *const end = at + group.compressed.size();
     while (at < end && result.damage.empty()) {
         if (!stream.in_frame()) {
@@ -350,8 +348,7 @@ Decoded decode_frame_group(const FrameGroup& group, int max_window_log, size_t h
             stream.begin(read_frame_header(at, static_cast<size_t>(end - at)));
         }
         size_t in_used, out_used;
-        const size_t room = out.size() - headroom - result.bytes;
-        result.damage = stream.step(at, static_cast<size_t>(end - at), in_used, out.data() + headroom + result.bytes, room, out_used);
+        result.damage = stream.step(at, static_cast<size_t>(end - at), in_used, out + result.bytes, capacity - result.bytes, out_used);
         at += in_used;
         result.bytes += out_used;
         if (result.damage.empty() && in_used == 0 && out_used == 0) result.damage = "zstd frame holds more than it declares";

@@ -89,8 +89,9 @@ struct FrameGroup {
 // False if what comes next must be streamed, or nothing comes.
 bool take_frame_group(Source& source, size_t wanted, FrameGroup& group);
 
-// Decodes a group; stops at a damage, with what came before it. Resizes `out`, keeping its first `headroom` bytes.
-Decoded decode_frame_group(const FrameGroup& group, int max_window_log, size_t headroom, std::vector<uint8_t>& out);
+// Decodes a group into `out`; stops at a damage, with what came before it. `capacity` must exceed the content size, so that a
+// frame that holds more than it declares is found out.
+Decoded decode_frame_group(const FrameGroup& group, int max_window_log, uint8_t* out, size_t capacity);
 
 std::string zstd_version();
 std::string zlib_library_version();

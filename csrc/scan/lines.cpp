@@ -13,7 +13,7 @@ const uint8_t* find_last_line_feed(const uint8_t* begin, const uint8_t* end) {
 
 }  // namespace
 
-void LineCutter::cut(std::vector<uint8_t> buffer, size_t size, const std::function<void(Block)>& emit) {
+void LineCutter::cut(Buffer buffer, size_t size, const std::function<void(Block)>& emit) {
     size_t begin = kHeadroom;
     const size_t end = kHeadroom + size;
     if (bytes_ + size < 3 && bytes_ == carry_.size()) {  // may be part of a byte order mark
@@ -37,7 +37,7 @@ void LineCutter::cut(std::vector<uint8_t> buffer, size_t size, const std::functi
         return;
     }
     const size_t lines_end = static_cast<size_t>(last - buffer.data()) + 1;
-    std::vector<uint8_t> rest(buffer.begin() + static_cast<ptrdiff_t>(lines_end), buffer.begin() + static_cast<ptrdiff_t>(end));
+    const std::vector<uint8_t> rest(buffer.data() + lines_end, buffer.data() + end);
     if (carry_.size() > begin) {  // more than there is room for in front
         const void* first = std::memchr(buffer.data() + begin, '\n', end - begin);
         const size_t line_end = static_cast<size_t>(static_cast<const uint8_t*>(first) - buffer.data()) + 1;
@@ -64,10 +64,10 @@ void LineCutter::finish(bool cut_off, const std::function<void(Block)>& emit) {
     carry_.clear();
 }
 
-size_t LineCutter::skip_byte_order_mark(std::vector<uint8_t>& buffer, size_t begin, size_t end) {
+size_t LineCutter::skip_byte_order_mark(Buffer& buffer, size_t begin, size_t end) {
     // At most two bytes were kept; they fit into the headroom.
     begin -= carry_.size();
-    std::copy(carry_.begin(), carry_.end(), buffer.begin() + static_cast<ptrdiff_t>(begin));
+    std::copy(carry_.begin(), carry_.end(), buffer.data() + begin);
     carry_.clear();
     static constexpr uint8_t kMark[3] = {0xEF, 0xBB, 0xBF};
     if (end - begin < 3 || std::memcmp(buffer.data() + begin, kMark, 3) != 0) return begin;
@@ -87,9 +87,8 @@ void LineCutter::emit_lost(Malformed reason, const std::function<void(Block)>& e
     emit(std::move(block));
 }
 
-void LineCutter::emit_lines(std::vector<uint8_t> buffer, size_t begin, size_t end, const std::function<void(Block)>& emit) {
+void LineCutter::emit_lines(Buffer buffer, size_t begin, size_t end, const std::function<void(Block)>& emit) {
     Block block;
-    if (buffer.size() < end + kPaddingBehind) buffer.resize(end + kPaddingBehind);
     block.buffer = std::move(buffer);
     block.begin = begin;
     block.end = end;
@@ -101,12 +100,11 @@ void LineCutter::emit_lines(std::vector<uint8_t> buffer, size_t begin, size_t en
 
 // The line begun and the rest of it, in a buffer of their own.
 void LineCutter::emit_long_line(const uint8_t* rest, size_t size, const std::function<void(Block)>& emit) {
-    std::vector<uint8_t> line;
+    Buffer line;
     line.reserve(carry_.size() + size + kPaddingBehind);
-    line.assign(carry_.begin(), carry_.end());
-    line.insert(line.end(), rest, rest + size);
-    const size_t end = line.size();
-    emit_lines(std::move(line), 0, end, emit);
+    std::copy(carry_.begin(), carry_.end(), line.data());
+    std::copy(rest, rest + size, line.data() + carry_.size());
+    emit_lines(std::move(line), 0, carry_.size() + size, emit);
 }
 
 void LineCutter::keep(const uint8_t* data, size_t size) {

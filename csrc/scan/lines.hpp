@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "buffer.hpp"
 #include "text.hpp"
 
 namespace textassay {
@@ -16,7 +17,7 @@ inline constexpr size_t kPaddingBehind = simdjson::SIMDJSON_PADDING;
 
 struct Block {
     // Whole lines at buffer[begin, end), kPaddingBehind readable bytes behind. The last one of a file may lack its LF.
-    std::vector<uint8_t> buffer;
+    Buffer buffer;
     size_t begin = 0, end = 0;
     uint64_t byte_offset = 0;  // of `begin`, in the uncompressed stream
     // Instead of the above: one line that was not kept, of so many bytes with its LF.
@@ -29,8 +30,8 @@ class LineCutter {
    public:
     explicit LineCutter(size_t max_record_bytes) : max_record_bytes_(max_record_bytes) {}
 
-    // Data at buffer[kHeadroom, kHeadroom + size). Calls `emit` for each block.
-    void cut(std::vector<uint8_t> buffer, size_t size, const std::function<void(Block)>& emit);
+    // Data at buffer[kHeadroom, kHeadroom + size), with room for kPaddingBehind more. Calls `emit` for each block.
+    void cut(Buffer buffer, size_t size, const std::function<void(Block)>& emit);
     // After the last data. `cut_off`: the file is damaged, and what is left is no whole line.
     void finish(bool cut_off, const std::function<void(Block)>& emit);
 
@@ -38,9 +39,9 @@ class LineCutter {
     uint64_t bytes_in_byte_order_mark() const { return byte_order_mark_; }
 
    private:
-    size_t skip_byte_order_mark(std::vector<uint8_t>& buffer, size_t begin, size_t end);
+    size_t skip_byte_order_mark(Buffer& buffer, size_t begin, size_t end);
     void emit_lost(Malformed reason, const std::function<void(Block)>& emit);
-    void emit_lines(std::vector<uint8_t> buffer, size_t begin, size_t end, const std::function<void(Block)>& emit);
+    void emit_lines(Buffer buffer, size_t begin, size_t end, const std::function<void(Block)>& emit);
     void emit_long_line(const uint8_t* rest, size_t size, const std::function<void(Block)>& emit);
     void keep(const uint8_t* data, size_t size);
 

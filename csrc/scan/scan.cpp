@@ -34,7 +34,7 @@ bool is_blank(const uint8_t* line, size_t size) {
 }  // namespace
 
 struct Scan::Unit {
-    std::vector<uint8_t> buffer;  // data from kHeadroom on
+    Buffer buffer;  // data from kHeadroom on
     Decoded decoded;
     FrameCounts frames;
     uint64_t compressed_offset = 0;  // behind it
@@ -241,9 +241,11 @@ void Scan::read(File& file, Worker& worker) {
         unit.frames = group.counts;
         unit.compressed_offset = file.source->consumed();
         stop_reading(file, false);
-        unit.decoded = decode_frame_group(group, config_.max_window_log, kHeadroom, unit.buffer);
+        const size_t capacity = group.content_size + 1;
+        unit.buffer = take_buffer(kHeadroom + capacity + kPaddingBehind);
+        unit.decoded = decode_frame_group(group, config_.max_window_log, unit.buffer.data() + kHeadroom, capacity);
     } else {
-        unit.buffer.resize(kHeadroom + kUnitBytes + kPaddingBehind);
+        unit.buffer = take_buffer(kHeadroom + kUnitBytes + kPaddingBehind);
         unit.decoded = file.decoder->decode(unit.buffer.data() + kHeadroom, kUnitBytes);
         unit.frames = std::exchange(file.decoder->counts, {});
         if (!file.source->failure().empty()) unit.decoded.damage = file.source->failure();
@@ -343,6 +345,7 @@ void Scan::parse(File& file, Block block, Worker& worker) {
     std::unique_ptr<BlockResult> result = take_result();
     result->order = block.order;
     if (config_.stage >= Stage::kJson) parse_lines(block, *result, worker);
+    give_back(std::move(block.buffer));
     deliver_result(file, std::move(result), worker);
 }
 
@@ -503,6 +506,25 @@ void Scan::push_event(ScanEvent event) {
     const std::lock_guard lock(mutex_);
     events_.push_back(std::move(event));
     events_ready_.notify_one();
+}
+
+Buffer Scan::take_buffer(size_t bytes) {
+    Buffer buffer;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!spare_buffers_.empty()) {
+            buffer = std::move(spare_buffers_.back());
+            spare_buffers_.pop_back();
+        }
+    }
+    buffer.reserve(bytes);
+    return buffer;
+}
+
+void Scan::give_back(Buffer buffer) {
+    if (buffer.capacity() == 0 || buffer.capacity() > 2 * (kHeadroom + kUnitBytes)) return;  // one that a huge line took
+    const std::lock_guard lock(mutex_);
+    spare_buffers_.push_back(std::move(buffer));
 }
 
 std::unique_ptr<Scan::BlockResult> Scan::take_result() {

@@ -30,7 +30,7 @@ struct ScanConfig {
     MeasureConfig measure;
     std::vector<FieldPath> text_fields{{"text"}};
     FieldPath id_field{"id"};
-    uint64_t batch_tokens = 1 << 18;
+    uint64_t batch_tokens = 1 << 20;
     uint64_t max_types = 1 << 24;
     size_t max_record_bytes = size_t{64} << 20;
     int max_window_log = 27;
@@ -119,6 +119,8 @@ class Scan {
     bool is_being_read(const File& file);
     void push_event(ScanEvent event);
     std::unique_ptr<BlockResult> take_result();
+    Buffer take_buffer(size_t bytes);
+    void give_back(Buffer buffer);
 
     const ScanConfig config_;
     Profile profile_;
@@ -133,6 +135,7 @@ class Scan {
     std::deque<std::pair<File*, Block>> blocks_;
     std::deque<std::pair<File*, std::unique_ptr<BlockResult>>> merges_;
     std::vector<std::unique_ptr<BlockResult>> spare_results_;
+    std::vector<Buffer> spare_buffers_;
     std::deque<ScanEvent> events_;
     size_t in_flight_ = 0;  // units being read, and blocks not merged: what bounds the memory
     size_t files_done_ = 0;

@@ -7,8 +7,6 @@ namespace textassay {
 
 namespace {
 
-constexpr uint64_t kSlotsAhead = 24, kEntriesAhead = 12;
-
 size_t partition_of(uint64_t hash) { return hash >> 58; }
 static_assert(Histogram::kPartitions == 64, "partition_of takes six bits");
 
@@ -88,35 +86,24 @@ void Histogram::add(std::vector<TypeCount>& types) {
             });
         }
         // Counting sort by partition: each lock is taken once.
-        size_t begins[kPartitions + 1] = {};
+        size_t begins[kPartitions + 1] = {}, fill[kPartitions];
         for (const TypeCount& type : types) ++begins[partition_of(type.hash) + 1];
         for (size_t p = 0; p < kPartitions; ++p) begins[p + 1] += begins[p];
-        std::vector<TypeCount> ordered(types.size());
-        size_t fill[kPartitions];
         std::copy_n(begins, kPartitions, fill);
-        for (const TypeCount& type : types) ordered[fill[partition_of(type.hash)]++] = type;
+        std::vector<uint32_t> order(types.size());
+        for (uint32_t i = 0; i < types.size(); ++i) order[fill[partition_of(types[i].hash)]++] = i;
         // Threads begin at different partitions, or they would follow each other from lock to lock.
         static std::atomic<size_t> turn{0};
         const size_t first = turn.fetch_add(7, std::memory_order_relaxed);
+        size_t added = 0;
         for (size_t i = 0; i < kPartitions; ++i) {
             const size_t p = (first + i) % kPartitions;
-            add_to_partition(partitions_[p], ordered.data() + begins[p], begins[p + 1] - begins[p]);
+            const std::lock_guard lock(partitions_[p].mutex);
+            added += partitions_[p].table.add_all(types.data(), order.data() + begins[p], begins[p + 1] - begins[p]);
         }
+        size_.fetch_add(added);
     }
     raise_level_while_over();
-}
-
-void Histogram::add_to_partition(Partition& partition, const TypeCount* types, size_t size) {
-    if (size == 0) return;
-    const std::lock_guard lock(partition.mutex);
-    TypeTable& table = partition.table;
-    size_t added = 0;
-    for (size_t i = 0; i < size; ++i) {
-        if (i + kSlotsAhead < size) table.prefetch_slot(types[i + kSlotsAhead].hash);
-        if (i + kEntriesAhead < size) table.prefetch_entry(types[i + kEntriesAhead].hash);
-        added += table.add(types[i]);
-    }
-    size_.fetch_add(added);
 }
 
 void Histogram::raise_level_while_over() {

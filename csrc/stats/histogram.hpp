@@ -44,7 +44,7 @@ class Histogram {
     explicit Histogram(uint64_t max_types) : max_types_(max_types) {}
     Histogram(const Histogram& other);
 
-    // Adds the types of one batch; reorders them. Safe to call from many threads.
+    // Adds the types of one batch; may drop some of the list. Safe to call from many threads.
     void add(std::vector<TypeCount>& types);
     void merge(const Histogram& other);
     void merge_bounded(const BoundedTypes& bounded, uint32_t level);
@@ -76,7 +76,6 @@ class Histogram {
         TypeTable table;
     };
 
-    void add_to_partition(Partition& partition, const TypeCount* types, size_t size);
     void raise_level_while_over();
     void raise_level(uint32_t level);
     bool in_sample(uint64_t stable_hash) const { return level_ == 0 || stable_hash < uint64_t{1} << (64 - level_); }

@@ -1,6 +1,7 @@
 #include "type_table.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace textassay {
 
@@ -14,7 +15,7 @@ const TypeEntry* TypeTable::find(const TokenKey& key) const {
 }
 
 TypeEntry& TypeTable::find_or_add(const TokenKey& key, uint64_t hash) {
-    if (4 * (size_ + 1) > 3 * slots_.size()) grow();
+    if (4 * (size_ + 1) > 3 * slots_.size()) resize_slots(std::max<size_t>(64, 2 * slots_.size()));
     size_t slot = hash & mask_;
     for (;; slot = (slot + 1) & mask_) {
         const uint32_t stored = slots_[slot];
@@ -33,21 +34,31 @@ TypeEntry& TypeTable::find_or_add(const TokenKey& key, uint64_t hash) {
     return entry;
 }
 
-void TypeTable::grow() {
-    slots_.assign(std::max<size_t>(64, 2 * slots_.size()), 0);
-    mask_ = slots_.size() - 1;
+size_t TypeTable::add_all(const TypeCount* types, const uint32_t* order, size_t size) {
+    constexpr size_t kSlotsAhead = 24, kEntriesAhead = 12;
+    size_t added = 0;
+    for (size_t i = 0; i < size; ++i) {
+        if (i + kSlotsAhead < size) prefetch_slot(types[order[i + kSlotsAhead]].hash);
+        if (i + kEntriesAhead < size) prefetch_entry(types[order[i + kEntriesAhead]].hash);
+        added += add(types[order[i]]);
+    }
+    return added;
+}
+
+void TypeTable::reserve(size_t types) {
+    const size_t wanted = std::bit_ceil(types + types / 2);
+    if (wanted > slots_.size()) resize_slots(wanted);
+}
+
+void TypeTable::resize_slots(size_t slots) {
+    slots_.assign(slots, 0);
+    mask_ = slots - 1;
     for (size_t i = 0; i < size_; ++i) {
         const TypeEntry& e = entry(i);
-        size_t slot = hash_of(e.low, e.size > kInlineBytes ? 0 : e.high) & mask_;
+        size_t slot = hash_of(e.low, e.size > kInlineBytes ? long_mark(e.size) : e.high) & mask_;
         while (slots_[slot] != 0) slot = (slot + 1) & mask_;
         slots_[slot] = static_cast<uint32_t>(i + 1);
     }
-}
-
-void TypeTable::clear() {
-    std::fill(slots_.begin(), slots_.end(), 0);
-    size_ = 0;
-    long_bytes_.clear();
 }
 
 }  // namespace textassay

@@ -37,6 +37,9 @@ class TypeTable {
         return added;
     }
 
+    // Adds types[order[i]] for i in [0, size); returns how many are new.
+    size_t add_all(const TypeCount* types, const uint32_t* order, size_t size);
+
     void prefetch_slot(uint64_t hash) const {
         if (!slots_.empty()) __builtin_prefetch(&slots_[hash & mask_]);
     }
@@ -47,12 +50,15 @@ class TypeTable {
         if (stored != 0) __builtin_prefetch(&entry(stored - 1), 1);
     }
 
+    // Makes room for that many types.
+    void reserve(size_t types);
+
     const TypeEntry* find(const TokenKey& key) const;
 
     size_t size() const { return size_; }
     const TypeEntry& entry(size_t i) const { return pages_[i / kPage][i % kPage]; }
     TokenKey key(const TypeEntry& entry) const {
-        if (entry.size > kInlineBytes) return {entry.low, 0, long_bytes_.data() + entry.high, entry.size};
+        if (entry.size > kInlineBytes) return {entry.low, long_mark(entry.size), long_bytes_.data() + entry.high, entry.size};
         return {entry.low, entry.high, reinterpret_cast<const uint8_t*>(&entry), entry.size};
     }
 
@@ -68,8 +74,6 @@ class TypeTable {
         *this = std::move(kept);
     }
 
-    void clear();
-
    private:
     static constexpr size_t kPage = 512;  // entries are never moved: no peak of memory when a table grows
 
@@ -80,7 +84,7 @@ class TypeTable {
         if (!key.is_long()) return entry.high == key.high;
         return std::memcmp(long_bytes_.data() + entry.high, key.bytes, key.size) == 0;
     }
-    void grow();
+    void resize_slots(size_t slots);
 
     std::vector<uint32_t> slots_;  // index + 1, 0 for empty; a power of two, at most 3/4 full
     size_t mask_ = 0;

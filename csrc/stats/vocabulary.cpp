@@ -18,18 +18,16 @@ void Vocabulary::clear() {
     long_bytes_.clear();
 }
 
-uint32_t Vocabulary::add(const TokenKey& key, uint64_t hash, size_t slot) {
-    if (2 * (entries_.size() + 1) > slots_.size()) {
-        grow();
-        slot = hash & mask_;
-        while (slots_[slot] != 0) slot = (slot + 1) & mask_;
-    }
-    uint64_t high = key.high;
+uint32_t Vocabulary::add(const TokenKey& key, uint64_t hash) {
+    if (2 * (entries_.size() + 1) > slots_.size()) grow();
+    size_t slot = hash & mask_;
+    while (slots_[slot] != 0) slot = (slot + 1) & mask_;
+    VocabularyEntry entry{key.low, key.high, 0, 0, 0, 0, static_cast<uint16_t>(key.size)};
     if (key.is_long()) {
-        high = long_bytes_.size();
+        entry.long_offset = static_cast<uint32_t>(long_bytes_.size());
         long_bytes_.insert(long_bytes_.end(), key.bytes, key.bytes + key.size);
     }
-    entries_.push_back({key.low, high, key.size, 0, 0, 0, 0});
+    entries_.push_back(entry);
     slots_[slot] = static_cast<uint32_t>(entries_.size());
     return static_cast<uint32_t>(entries_.size() - 1);
 }
@@ -38,8 +36,7 @@ void Vocabulary::grow() {
     slots_.assign(2 * slots_.size(), 0);
     mask_ = slots_.size() - 1;
     for (uint32_t id = 0; id < entries_.size(); ++id) {
-        const VocabularyEntry& entry = entries_[id];
-        size_t slot = hash_of(entry.low, entry.size > kInlineBytes ? 0 : entry.high) & mask_;
+        size_t slot = hash_of(entries_[id].low, entries_[id].high) & mask_;
         while (slots_[slot] != 0) slot = (slot + 1) & mask_;
         slots_[slot] = id + 1;
     }

@@ -23,6 +23,9 @@ bool is_soft_wrap(const SentenceText& t, size_t begin, size_t end) {
     return end < t.size && record_at(t.text + end).flags & flag::kLowercase;
 }
 
+bool is_ascii_letter(uint8_t byte) { return static_cast<uint8_t>((byte | 0x20) - 'a') < 26; }
+bool is_ascii_lower(uint8_t byte) { return static_cast<uint8_t>(byte - 'a') < 26; }
+
 struct Unit {
     uint8_t kind;
     size_t end;  // behind the character and what SB5 joins to it
@@ -39,7 +42,7 @@ Unit unit_at(const SentenceText& t, size_t at) {
         if (kind == kSep || !is_soft_wrap(t, begin, end)) return {kind, end};
         kind = kSp;
     }
-    while (end < t.size) {
+    while (end < t.size && t.text[end] >= 0x80) {  // nothing in ASCII is Extend or Format
         const CodePoint next = decode(t.text + end);
         if (!is_ignored(record_of(next.value).sentence_break)) break;
         end += next.length;
@@ -108,6 +111,13 @@ size_t boundary_from_separator(const SentenceText& t, size_t at) {
 bool may_end_sentence(uint8_t kind) { return is_terminator(kind) || is_separator(kind); }
 
 size_t sentence_boundary_from(const SentenceText& t, size_t at) {
+    // Nearly all of English: a line break between words, and a terminator before " A" or " a".
+    const uint8_t byte = t.text[at];
+    if (byte == '\n' && at > 0 && at + 1 < t.size && !is_line_break(t.text[at - 1]) && is_ascii_letter(t.text[at + 1]))
+        return t.tailored && is_ascii_lower(t.text[at + 1]) ? kNoBoundary : at + 1;
+    if ((byte == '.' || byte == '!' || byte == '?') && at + 2 < t.size && t.text[at + 1] == ' ' &&
+        is_ascii_letter(t.text[at + 2]))
+        return byte == '.' && is_ascii_lower(t.text[at + 2]) ? kNoBoundary : at + 2;
     return is_terminator(record_at(t.text + at).sentence_break) ? boundary_from_terminator(t, at)
                                                                 : boundary_from_separator(t, at);
 }

@@ -132,7 +132,7 @@ class Measurer:
         *,
         tokens: Literal["word", "byte", "char"] = "word",
         markers: Sequence[Sequence[bytes]] = (),
-        batch_tokens: int = 1 << 18,
+        batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
     ) -> None: ...
@@ -193,7 +193,7 @@ class Scan:
         text_fields: Sequence[Sequence[str]] = (("text",),),
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),
-        batch_tokens: int = 1 << 18,
+        batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         max_record_bytes: int = 64 << 20,
         max_window_log: int = 27,
