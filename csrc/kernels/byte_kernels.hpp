@@ -15,10 +15,13 @@ namespace textassay::kernels {
 //   connector      . . . . . . . . . . 1 . .     _
 //   mid_letter     . . 1 . . . 1 . . . . . 1     : . '     joins two letters
 //   mid_number     . . 1 . . . 1 . . . . . 1     , ; . '   joins two numbers
-//   stop           . . . . . . 1 . . . . . 1     . ! ? and line breaks: a sentence may end
 //   high           non-ASCII bytes: in no other mask
+//   stop           . . . . . . 1 . . . . . 1     . ! ? LF CR: a sentence may end
+// and for the ends of sentences: lower (a-z), visible (ASCII above space), space, comma, dot, shout (! ?), close (" ' ( )),
+// line_feed, return_ (CR)
 struct BlockMasks {
-    uint64_t letter, number, connector, mid_letter, mid_number, stop, high;
+    uint64_t letter, number, connector, mid_letter, mid_number, high;
+    uint64_t stop, lower, visible, space, comma, dot, shout, close, line_feed, return_;
 };
 
 struct KernelSet {
@@ -31,6 +34,10 @@ struct KernelSet {
     // Appends `base + i` for each set bit i of the masks taken as one long bit string; returns how many. Writes up to 64
     // elements beyond the last. `before[b]` becomes the number of set bits in masks[0, b), for b in [0, blocks].
     size_t (*positions)(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* out, uint32_t* before);
+
+    // For each set bit of `marks`, the number of set bits of `ones` before it; both taken as one long bit string. Returns how
+    // many; writes nothing beyond them.
+    size_t (*ranks)(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_t* out);
 
     // counts[byte] += occurrences, for the ASCII bytes of text[0, size); non-ASCII bytes count somewhere at or above 128.
     void (*count_bytes)(const uint8_t* text, size_t size, uint32_t counts[256]);

@@ -11,15 +11,24 @@ bool classify(const uint8_t* text, size_t blocks, BlockMasks* masks, uint8_t* fo
         const Bytes64 bytes = Bytes64::load(text + 64 * b);
         const Bytes64 lower = bytes.lower_case();
         lower.store(folded + 64 * b);
-        const uint64_t dot = bytes.equal('.'), quote = bytes.equal('\'');
+        const uint64_t quote = bytes.equal('\'');
         BlockMasks& m = masks[b];
+        m.high = bytes.high();
         m.letter = lower.minus('a').at_most(25);
         m.number = bytes.minus('0').at_most(9);
         m.connector = bytes.equal('_');
-        m.mid_letter = dot | quote | bytes.equal(':');
-        m.mid_number = dot | quote | bytes.equal(',') | bytes.equal(';');
-        m.stop = dot | bytes.equal('\n') | bytes.equal('!') | bytes.equal('?') | bytes.equal('\r');
-        m.high = bytes.high();
+        m.dot = bytes.equal('.');
+        m.comma = bytes.equal(',');
+        m.mid_letter = m.dot | quote | bytes.equal(':');
+        m.mid_number = m.dot | quote | m.comma | bytes.equal(';');
+        m.shout = bytes.equal('!') | bytes.equal('?');
+        m.close = quote | bytes.equal('"') | bytes.minus('(').at_most(1);
+        m.line_feed = bytes.equal('\n');
+        m.return_ = bytes.equal('\r');
+        m.stop = m.dot | m.shout | m.line_feed | m.return_;
+        m.lower = bytes.minus('a').at_most(25);
+        m.space = bytes.equal(' ');
+        m.visible = ~(bytes.at_most(' ') | m.high);
         any_high |= m.high;
     }
     return any_high != 0;
@@ -46,6 +55,19 @@ size_t positions(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* 
     return total;
 }
 #endif
+
+size_t ranks(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_t* out) {
+    uint32_t* to = out;
+    uint32_t before = 0;
+    for (size_t b = 0; b < blocks; ++b) {
+        for (uint64_t bits = marks[b]; bits != 0; bits &= bits - 1) {
+            const uint64_t below = (bits & -bits) - 1;
+            *to++ = before + static_cast<uint32_t>(__builtin_popcountll(ones[b] & below));
+        }
+        before += static_cast<uint32_t>(__builtin_popcountll(ones[b]));
+    }
+    return static_cast<size_t>(to - out);
+}
 
 // Eight tables, since equal bytes near each other would wait for one counter; added at the end. Below the threshold (a
 // heuristic) clearing and adding them costs more than the waiting.

@@ -46,8 +46,9 @@ uint8_t label_at(const uint8_t* text, size_t size, size_t at) {
     return at < size ? record_at(text + at).label : uint8_t{label::kNone};
 }
 
-// Whether a run of connectors that goes on at `at` reaches a letter, number or Katakana.
+// Whether a run of connectors that goes on at `at` (perhaps inside a character) reaches a letter, number or Katakana.
 bool connectors_reach_word(const uint8_t* text, size_t size, size_t at) {
+    while (at < size && unicode::is_continuation(text[at])) ++at;
     while (at < size) {
         const CodePoint c = decode(text + at);
         const uint8_t l = record_of(c.value).label;
@@ -142,9 +143,9 @@ void Tokenizer::finish_text(TokenChunk& chunk) {
         starts_[0] = open_start_;
         ends_[0] = static_cast<uint32_t>(size_);
         chunk.size = kind_ == TokenKind::kWord;
-        while (!boundaries_.empty()) {  // inside the open word
+        while (!boundaries_.empty()) {
+            close_sentence_inside_word(open_start_, boundaries_.front(), words_);
             boundaries_.pop_front();
-            close_sentence(words_, 1);
         }
     }
     close_sentence(words_, 0);
@@ -153,6 +154,16 @@ void Tokenizer::finish_text(TokenChunk& chunk) {
 void Tokenizer::close_sentence(int64_t words_so_far, int64_t words_already_in_next) {
     sentences.add(static_cast<uint64_t>(words_so_far - sentence_base_));
     sentence_base_ = words_so_far - words_already_in_next;
+}
+
+// A boundary inside the last of `words_so_far` words, which begins at `begin`. What is left of the boundary is a word of its own if
+// there is a letter or number in it (U+202F is a connector that ends sentences); what is right of it always is.
+void Tokenizer::close_sentence_inside_word(size_t begin, size_t boundary, int64_t words_so_far) {
+    if (holds_letter_or_number(text_, begin, boundary)) {
+        close_sentence(words_so_far, 1);
+    } else {
+        close_sentence(words_so_far - 1, 0);
+    }
 }
 
 void Tokenizer::classify_chunk() {
@@ -379,34 +390,142 @@ void Tokenizer::find_words() {
     }
 }
 
+// Nearly all of English is decided by the few bytes behind a stop, for 64 stops at a time: line breaks between words, terminators
+// before " A" or " a". Only the rest asks the rules. With n for LF:
+//
+//   text       e n d .   H e   s a i d n s o n N o ! "   S o
+//   hard       . . . . . . . . . . . . . . . 1 . . . . . . .     LF: no space, so a boundary behind it (SB4)
+//   nothing    . . . . . . . . . . . . 1 . . . . . . . . . .     a lone LF before a-z is a space; "3.5", "a.b", ".," and so on
+//   spaced     . . . 1 . . . . . . . . . . . . . . . . . . .     a boundary behind the space (SB11)
+//   closed     . . . . . . . . . . . . . . . . . . 1 . . . .     a boundary behind the mark and the space
 void Tokenizer::find_sentence_ends() {
-    const unicode::SentenceText sentence_text{text_, size_, true};
+    using Mask = uint64_t kernels::BlockMasks::*;
+    using Masks = kernels::BlockMasks;
+    std::fill_n(boundary_, blocks_, 0);
+    uint64_t from_left = 0, line_feeds_before = 0, returns_before = 0;
     for (size_t b = 0; b < blocks_; ++b) {
+        static constexpr Masks kNothing{};
+        const Masks& m = masks_[b];
+        const Masks& n = b + 1 < blocks_ ? masks_[b + 1] : kNothing;
         const uint64_t inside = low_bits(chunk_bytes_ - 64 * b);
-        for (uint64_t bits = masks_[b].stop & inside; bits != 0; bits &= bits - 1) {
-            const size_t at = at_ + 64 * b + static_cast<size_t>(__builtin_ctzll(bits));
-            const size_t boundary = unicode::sentence_boundary_from(sentence_text, at);
-            if (boundary != unicode::kNoBoundary) boundaries_.push_back(boundary);
+        // The bytes `distance` behind each byte that are of a kind. What lies two blocks on, or in the next chunk, is of none.
+        const auto behind = [&](Mask kind, unsigned distance) { return m.*kind >> distance | n.*kind << (64 - distance); };
+        const auto is_break = [&](unsigned distance) {
+            return behind(&Masks::line_feed, distance) | behind(&Masks::return_, distance);
+        };
+        // ASCII only: letters and numbers beyond ASCII have been labelled meanwhile, but are not visible.
+        const auto letter = [&](unsigned distance) {
+            return behind(&Masks::letter, distance) & behind(&Masks::visible, distance);
+        };
+        const auto upper = [&](unsigned distance) { return letter(distance) & ~behind(&Masks::lower, distance); };
+
+        // CR LF is one break, and its LF answers. The first two bytes of a chunk don't see what is before them.
+        const uint64_t after_return = m.return_ << 1 | returns_before >> 63;
+        const uint64_t before_break = (after_return & (m.line_feed << 2 | m.return_ << 2 | (line_feeds_before | returns_before) >> 62)) |
+                                      (~after_return & (m.line_feed << 1 | line_feeds_before >> 63));
+        const uint64_t line_feed = m.line_feed & ~uint64_t{b == 0 ? 3u : 0u};
+        const uint64_t before_lower = behind(&Masks::lower, 1);
+        const uint64_t wrapped = line_feed & ~before_break & before_lower;
+        const uint64_t hard = line_feed & (before_break | is_break(1) | (behind(&Masks::visible, 1) & ~before_lower)) & inside;
+        const uint64_t return_of_pair = m.return_ & behind(&Masks::line_feed, 1);
+
+        // Behind a break, a lowercase letter makes it a space and goes on with the sentence (SB8, after "." only); a space
+        // or a character beyond ASCII may, and must ask; all else lets the break end the sentence itself.
+        const auto dot_goes_on = [&](unsigned distance) { return is_break(distance) | behind(&Masks::visible, distance); };
+        const auto shout_goes_on = [&](unsigned distance) {
+            return is_break(distance) | (behind(&Masks::visible, distance) & ~behind(&Masks::lower, distance));
+        };
+        const auto at_break = [&](unsigned distance, const auto& goes_on) {
+            const uint64_t pair = behind(&Masks::return_, distance) & behind(&Masks::line_feed, distance + 1);
+            return (behind(&Masks::line_feed, distance) & goes_on(distance + 1)) | (pair & goes_on(distance + 2));
+        };
+        const uint64_t before_close = behind(&Masks::close, 1), before_space = behind(&Masks::space, 1);
+        const uint64_t before_stop = behind(&Masks::dot, 1) | behind(&Masks::shout, 1);
+        const uint64_t second_stop = behind(&Masks::dot, 2) | behind(&Masks::shout, 2);
+        const uint64_t second_space = behind(&Masks::space, 2), second_close = behind(&Masks::close, 2);
+        const uint64_t closed_space = before_close & second_space;
+        const uint64_t both = behind(&Masks::comma, 1) | before_stop | (before_space & second_stop);  // SB8a
+        const uint64_t number = behind(&Masks::number, 1) & behind(&Masks::visible, 1);
+        const uint64_t dot_nothing = both | before_lower | number | (before_space & behind(&Masks::lower, 2)) |
+                                     (closed_space & behind(&Masks::lower, 3)) | at_break(1, dot_goes_on) |
+                                     (before_close & at_break(2, dot_goes_on));
+        const uint64_t shout_nothing = both | at_break(1, shout_goes_on) | (before_close & at_break(2, shout_goes_on));
+        const uint64_t nothing = wrapped | return_of_pair | (m.dot & dot_nothing) | (m.shout & shout_nothing);
+        const uint64_t spaced = ((m.dot & before_space & (upper(2) | (second_close & upper(3)))) |
+                                 (m.shout & before_space & (letter(2) | (second_close & letter(3))))) &
+                                inside;
+        const uint64_t two_behind = closed_space | (before_space & second_space);
+        const uint64_t closed = ((m.dot & two_behind & upper(3)) | (m.shout & two_behind & letter(3))) & inside;
+
+        boundary_[b] |= from_left | hard << 1 | spaced << 2 | closed << 3;
+        from_left = hard >> 63 | spaced >> 62 | closed >> 61;
+        if (const uint64_t beyond = boundary_[b] & ~inside; beyond != 0) {  // of the chunk, whose last block is not full
+            boundary_[b] &= inside;
+            for (uint64_t bits = beyond; bits != 0; bits &= bits - 1)
+                boundaries_.push(at_ + 64 * b + static_cast<size_t>(__builtin_ctzll(bits)));
         }
+        line_feeds_before = m.line_feed;
+        returns_before = m.return_;
+        ask_sentence_rules(b, m.stop & inside & ~(hard | nothing | spaced | closed));
+    }
+    for (uint64_t bits = from_left; bits != 0; bits &= bits - 1)
+        boundaries_.push(at_ + 64 * blocks_ + static_cast<size_t>(__builtin_ctzll(bits)));
+}
+
+void Tokenizer::ask_sentence_rules(size_t block, uint64_t stops) {
+    for (; stops != 0; stops &= stops - 1) {
+        const size_t at = at_ + 64 * block + static_cast<size_t>(__builtin_ctzll(stops));
+        const size_t boundary = unicode::sentence_boundary_from({text_, size_, true}, at);
+        if (boundary != unicode::kNoBoundary) note_boundary(boundary);
+    }
+}
+
+void Tokenizer::note_boundary(size_t boundary) {
+    if (boundary >= at_ + chunk_bytes_) {
+        boundaries_.push(boundary);
+    } else {
+        boundary_[(boundary - at_) / 64] |= uint64_t{1} << (boundary - at_) % 64;
     }
 }
 
 // Closes the sentences that end in this chunk; words_ still counts up to the chunk's begin.
 void Tokenizer::close_sentences_in_chunk() {
-    const size_t end = at_ + chunk_bytes_;
-    while (!boundaries_.empty() && boundaries_.front() < end) {
-        const size_t boundary = boundaries_.front();
-        if (boundary < at_) {  // inside the word that was open when the chunk began
-            close_sentence(words_, 1);
-        } else {
-            if (word_open_ && boundary > open_start_) break;
-            const size_t block = (boundary - at_) / 64, bit = (boundary - at_) % 64;
-            const uint64_t started = start_[block] & low_bits(bit);
-            const int64_t before = words_ + starts_before_[block] + __builtin_popcountll(started);
-            const bool inside_word = (word_[block] & ~start_[block]) >> bit & 1;
-            close_sentence(before, inside_word);
-        }
+    while (!boundaries_.empty() && boundaries_.front() < at_) {  // inside the word that was open when the chunk began
+        close_sentence_inside_word(entering_start_, boundaries_.front(), words_);
         boundaries_.pop_front();
+    }
+    while (!boundaries_.empty() && boundaries_.front() < at_ + chunk_bytes_) {
+        note_boundary(boundaries_.front());
+        boundaries_.pop_front();
+    }
+    uint64_t inside_words = 0;
+    for (size_t b = 0; b < blocks_; ++b) inside_words |= boundary_[b] & word_[b] & ~start_[b];
+    if (inside_words != 0) return close_sentences_one_by_one();
+    const size_t ends = kernels_->ranks(boundary_, start_, blocks_, ranks_);
+    for (size_t i = 0; i < ends; ++i) close_sentence(words_ + ranks_[i], 0);
+}
+
+// As above, where some boundary falls inside a word.
+void Tokenizer::close_sentences_one_by_one() {
+    size_t word_begin = entering_start_;
+    for (size_t b = 0; b < blocks_; ++b) {
+        for (uint64_t bits = boundary_[b]; bits != 0; bits &= bits - 1) {
+            const size_t bit = static_cast<size_t>(__builtin_ctzll(bits));
+            const size_t boundary = at_ + 64 * b + bit;
+            if (word_open_ && boundary > open_start_) {
+                boundaries_.push(boundary);  // the word may yet prove irregular
+                continue;
+            }
+            const uint64_t started = start_[b] & low_bits(bit);
+            const int64_t before = words_ + starts_before_[b] + __builtin_popcountll(started);
+            if ((word_[b] & ~start_[b]) >> bit & 1) {
+                const size_t begin = started != 0 ? at_ + 64 * b + 63 - static_cast<size_t>(__builtin_clzll(started)) : word_begin;
+                close_sentence_inside_word(begin, boundary, before);
+            } else {
+                close_sentence(before, 0);
+            }
+        }
+        if (start_[b] != 0) word_begin = at_ + 64 * b + 63 - static_cast<size_t>(__builtin_clzll(start_[b]));
     }
 }
 
@@ -416,6 +535,7 @@ void Tokenizer::mask_chunk(TokenChunk& chunk) {
     const uint32_t base = static_cast<uint32_t>(at_);
     const size_t open_before = word_open_;
     if (open_before) starts_[0] = open_start_;
+    entering_start_ = open_start_;
     const size_t begun = kernels_->positions(start_, blocks_, base, starts_.data() + open_before, starts_before_);
     const size_t ended = kernels_->positions(end_, blocks_, base, ends_.data(), ends_before_);
     const size_t starts = open_before + begun;
@@ -482,7 +602,7 @@ void Tokenizer::irregular_region(TokenChunk& chunk) {
             if (c.value >= 0x80) note_high_character(c.value, c.length, record.flags, seen);
             if (unicode::may_end_sentence(record.sentence_break)) {
                 const size_t boundary = unicode::sentence_boundary_from(sentence_text, seen);
-                if (boundary != unicode::kNoBoundary) boundaries_.push_back(boundary);
+                if (boundary != unicode::kNoBoundary) boundaries_.push(boundary);
             }
             seen += c.length;
         }

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <utility>
 #include <vector>
 
 #include "byte_kernels.hpp"
@@ -43,6 +43,30 @@ struct SentenceSums {
     }
 };
 
+// Sentence boundaries found but not reached: first in, first out.
+class BoundaryQueue {
+   public:
+    bool empty() const { return first_ == boundaries_.size(); }
+    size_t front() const { return boundaries_[first_]; }
+    // Stops ask in order, and nearly always answer in order.
+    void push(size_t boundary) {
+        boundaries_.push_back(boundary);
+        for (size_t i = boundaries_.size() - 1; i > first_ && boundaries_[i] < boundaries_[i - 1]; --i)
+            std::swap(boundaries_[i], boundaries_[i - 1]);
+    }
+    void pop_front() {
+        if (++first_ == boundaries_.size()) clear();
+    }
+    void clear() {
+        boundaries_.clear();
+        first_ = 0;
+    }
+
+   private:
+    std::vector<size_t> boundaries_;
+    size_t first_ = 0;
+};
+
 class Tokenizer {
    public:
     Tokenizer();
@@ -76,7 +100,10 @@ class Tokenizer {
     uint64_t live_connectors(size_t block, uint64_t near, uint64_t next_near) const;
     void find_words();
     void find_sentence_ends();
+    void ask_sentence_rules(size_t block, uint64_t stops);
+    void note_boundary(size_t boundary);
     void close_sentences_in_chunk();
+    void close_sentences_one_by_one();
     void finish_text(TokenChunk& chunk);
     void mask_chunk(TokenChunk& chunk);
     void irregular_region(TokenChunk& chunk);
@@ -86,6 +113,7 @@ class Tokenizer {
     void note_high_character(uint32_t value, uint32_t length, uint8_t flags, size_t at);
     bool takes_variation_selector(uint32_t selector, size_t at) const;
     void close_sentence(int64_t words_so_far, int64_t words_already_in_next);
+    void close_sentence_inside_word(size_t begin, size_t boundary, int64_t words_so_far);
 
     const kernels::KernelSet* kernels_;
     const uint8_t* text_ = nullptr;
@@ -100,11 +128,12 @@ class Tokenizer {
     Carry carry_{};
     bool word_open_ = false;  // a word began and its end has not been seen: starts_[0] of the next chunk
     uint32_t open_start_ = 0;
+    uint32_t entering_start_ = 0;  // of the word that was open when the current chunk began
     uint32_t last_end_ = 0;  // of the last complete word: a sure boundary to go back to
 
     int64_t words_ = 0;          // words begun
     int64_t sentence_base_ = 0;  // words that belong to earlier sentences
-    std::deque<size_t> boundaries_;  // sentence boundaries ahead of the words, ascending
+    BoundaryQueue boundaries_;  // beyond the current chunk, or inside the open word; ascending
 
     uint64_t continuation_bytes_ = 0, invisible_ = 0;
     uint64_t chunk_continuation_bytes_ = 0, chunk_invisible_ = 0;
@@ -112,7 +141,9 @@ class Tokenizer {
     kernels::BlockMasks masks_[kBlocks + 1];
     uint64_t katakana_[kBlocks + 1], single_[kBlocks + 1], single_start_[kBlocks + 1];
     uint64_t word_[kBlocks], start_[kBlocks], end_[kBlocks];
+    uint64_t boundary_[kBlocks];  // of sentences
     uint32_t starts_before_[kBlocks + 1], ends_before_[kBlocks + 1];
+    uint32_t ranks_[kChunkBytes];
     std::vector<uint32_t> starts_, ends_, high_;
     std::vector<uint8_t> folded_;     // as long as the text, and padding
     std::vector<uint8_t> irregular_;  // folded words of an irregular region

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "fixed_log.hpp"
@@ -10,7 +13,9 @@ namespace textassay {
 
 class CharacterCounts {
    public:
-    CharacterCounts() : high_(0x110000) {}  // pages of it that nobody touches cost no memory
+    CharacterCounts() : high_(static_cast<uint32_t*>(std::calloc(0x110000, sizeof(uint32_t))), &std::free) {
+        if (!high_) throw std::bad_alloc();
+    }
 
     uint32_t* ascii() { return ascii_; }  // 256 counters; those above 127 are ignored
     void add(uint32_t code_point) {
@@ -32,7 +37,7 @@ class CharacterCounts {
 
    private:
     uint32_t ascii_[256] = {};
-    std::vector<uint32_t> high_;
+    std::unique_ptr<uint32_t[], decltype(&std::free)> high_;  // calloc: pages that nobody touches cost no memory
     std::vector<uint32_t> touched_;
 };
 

@@ -10,7 +10,7 @@ inline constexpr int kFixedBits = 32;
 // c log2 c with 32 fractional bits, truncated, modulo 2^64 (docs/semantics.md). Differences of sums come out right.
 uint64_t log2_times(uint64_t c);
 
-inline constexpr uint64_t kTabled = 1024;
+inline constexpr uint64_t kTabled = 4096;
 extern const uint64_t* const kLog2Times;  // kTabled entries
 
 inline uint64_t log2_times_tabled(uint64_t c) { return c < kTabled ? kLog2Times[c] : log2_times(c); }

@@ -11,6 +11,8 @@ MarkerLexicon::MarkerLexicon(const std::vector<std::vector<std::string>>& phrase
         for (const std::string& token : phrase) {
             if (numbers_.size() == 65535) throw std::invalid_argument("marker lexicon: wanted at most 65,535 different words");
             const uint16_t number = numbers_.emplace(token, static_cast<uint16_t>(numbers_.size() + 1)).first->second;
+            if (!token.empty())
+                lengths_by_first_byte_[static_cast<uint8_t>(token[0])] |= uint64_t{1} << std::min<size_t>(token.size(), 63);
             starts_phrase_.resize(numbers_.size() + 1);
             if (node == 0) starts_phrase_[number] = true;
             const auto [found, is_new] = nodes_[node].next.emplace(number, static_cast<uint32_t>(nodes_.size()));
@@ -21,7 +23,7 @@ MarkerLexicon::MarkerLexicon(const std::vector<std::vector<std::string>>& phrase
     }
 }
 
-uint16_t MarkerLexicon::number(const std::string& token) const {
+uint16_t MarkerLexicon::look_up(const std::string& token) const {
     const auto found = numbers_.find(token);
     return found == numbers_.end() ? uint16_t{0} : found->second;
 }

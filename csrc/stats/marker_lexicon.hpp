@@ -1,9 +1,12 @@
 // Marker phrases as sequences of tokens, matched leftmost-longest.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -23,12 +26,19 @@ class MarkerLexicon {
 
     bool empty() const { return numbers_.empty(); }
     // The number of a token in the lexicon; 0 if no phrase holds it.
-    uint16_t number(const std::string& token) const;
+    uint16_t number(std::string_view token) const {
+        return may_hold(token) ? look_up(std::string(token)) : uint16_t{0};
+    }
 
     // Matches in one document: its marker tokens in ascending order of position.
     uint64_t count_matches(const std::vector<MarkerToken>& tokens) const;
 
    private:
+    // By length and first byte: turns away nearly all of a corpus's types.
+    bool may_hold(std::string_view token) const {
+        return !token.empty() && lengths_by_first_byte_[static_cast<uint8_t>(token[0])] >> std::min<size_t>(token.size(), 63) & 1;
+    }
+    uint16_t look_up(const std::string& token) const;
     // Where the longest phrase that begins at tokens[at] ends; `at` if none does.
     size_t longest_match(const std::vector<MarkerToken>& tokens, size_t at) const;
 
@@ -36,6 +46,7 @@ class MarkerLexicon {
         bool ends_phrase = false;
         std::map<uint16_t, uint32_t> next;
     };
+    std::array<uint64_t, 256> lengths_by_first_byte_{};
     std::unordered_map<std::string, uint16_t> numbers_;
     std::vector<Node> nodes_;
     std::vector<bool> starts_phrase_;  // by number

@@ -40,6 +40,19 @@ inline uint64_t load64(const uint8_t* p) {
     return value;
 }
 
+// All of `size` <= 8 bytes, some twice; with the size they are unambiguous.
+inline uint64_t load_last(const uint8_t* bytes, uint64_t size) {
+    if (size == 8) return load64(bytes);
+    if (size >= 4) {
+        uint32_t front, back;
+        std::memcpy(&front, bytes, 4);
+        std::memcpy(&back, bytes + size - 4, 4);
+        return static_cast<uint64_t>(front) << 32 | back;
+    }
+    if (size == 0) return 0;
+    return static_cast<uint64_t>(bytes[0]) << 16 | static_cast<uint64_t>(bytes[size / 2]) << 8 | bytes[size - 1];
+}
+
 // Seeded hash of any bytes, for tables in memory only.
 inline uint64_t hash_bytes(const uint8_t* bytes, uint64_t size) {
     uint64_t h = kSeeds.first ^ size, g = kSeeds.second;
@@ -48,10 +61,8 @@ inline uint64_t hash_bytes(const uint8_t* bytes, uint64_t size) {
         h = fold_product(load64(bytes + at) ^ h, load64(bytes + at + 8) ^ kSeeds.second);
         g = fold_product(load64(bytes + at + 16) ^ g, load64(bytes + at + 24) ^ kSeeds.first);
     }
-    for (; at + 8 <= size; at += 8) h = fold_product(load64(bytes + at) ^ h, kSeeds.second);
-    uint64_t last = 0;
-    for (unsigned shift = 0; at < size; ++at, shift += 8) last |= static_cast<uint64_t>(bytes[at]) << shift;
-    h = fold_product(last ^ h, g ^ kSeeds.first);
+    for (; at + 8 < size; at += 8) h = fold_product(load64(bytes + at) ^ h, kSeeds.second);
+    h = fold_product(load_last(bytes + at, size - at) ^ h, g ^ kSeeds.first);
     return fold_product(h ^ kSeeds.second, g ^ h ^ kSeeds.first);
 }
 
