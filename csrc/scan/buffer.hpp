@@ -2,9 +2,11 @@
 // as much as parsing it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace textassay {
 
@@ -42,6 +44,31 @@ class Scratch {
    private:
     std::unique_ptr<T[]> elements_;
     size_t capacity_ = 0;
+};
+
+// A vector to whose unused room one may write.
+template <typename T>
+class Appendable {
+   public:
+    const T* begin() const { return elements_.get(); }
+    size_t size() const { return size_; }
+    void clear() { size_ = 0; }
+
+    // Room for `more` elements behind the last one; what is used of it is told to end_at.
+    T* reserve_behind(size_t more) {
+        if (size_ + more > capacity_) {
+            capacity_ = 2 * (size_ + more);
+            std::unique_ptr<T[]> grown(new T[capacity_]);
+            std::copy_n(elements_.get(), size_, grown.get());
+            elements_ = std::move(grown);
+        }
+        return elements_.get() + size_;
+    }
+    void end_at(const T* end) { size_ = static_cast<size_t>(end - elements_.get()); }
+
+   private:
+    std::unique_ptr<T[]> elements_;
+    size_t size_ = 0, capacity_ = 0;
 };
 
 }  // namespace textassay

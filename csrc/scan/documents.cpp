@@ -88,11 +88,15 @@ void DocumentCounter::count_chunk(const TokenChunk& chunk, BlockCounts& block) {
     const size_t size = chunk.size;
     if (size == 0) return;
     make_keys(chunk, block.vocabulary);
-    find_types(chunk, block.vocabulary);
     const size_t before = block.distances.size();
     block.distances.resize(before + size);
-    note_occurrences(size, block.distances.data() + before, block.vocabulary);
-    if (wants_markers_) note_markers(size, block.vocabulary);
+    uint8_t* const distances = block.distances.data() + before;
+    if (wants_markers_) {
+        note_occurrences<true>(chunk, distances, block.vocabulary);
+    } else {
+        note_occurrences<false>(chunk, distances, block.vocabulary);
+    }
+    add_distances(distances, size);
     position_ += static_cast<uint32_t>(size);
     remember_border_ids(size, block);
 }
@@ -107,20 +111,6 @@ void DocumentCounter::make_keys(const TokenChunk& chunk, const Vocabulary& vocab
     }
 }
 
-void DocumentCounter::find_types(const TokenChunk& chunk, Vocabulary& vocabulary) {
-    constexpr size_t kAhead = 12;
-    const Key* const keys = keys_.data();
-    uint32_t* const ids = chunk_ids_.reserve(chunk.size);
-    for (size_t i = 0; i < chunk.size; ++i) {
-        if (i + kAhead < chunk.size) vocabulary.prefetch_entry(keys[i + kAhead].hash);
-        const uint8_t* const bytes = chunk.bytes + chunk.starts[i];
-        const uint32_t size = chunk.ends[i] - chunk.starts[i];
-        uint32_t id = vocabulary.find(keys[i].low, keys[i].high, keys[i].hash, bytes, size);
-        if (id == Vocabulary::kAbsent) id = add_type(bytes, size, keys[i].hash, vocabulary);
-        ids[i] = id;
-    }
-}
-
 [[gnu::noinline]] uint32_t DocumentCounter::add_type(const uint8_t* bytes, uint32_t size, uint64_t hash,
                                                      Vocabulary& vocabulary) {
     const uint32_t id = vocabulary.add(exact_key(bytes, size), hash);
@@ -128,38 +118,49 @@ void DocumentCounter::find_types(const TokenChunk& chunk, Vocabulary& vocabulary
     return id;
 }
 
-void DocumentCounter::note_occurrences(size_t size, uint8_t* distances, Vocabulary& vocabulary) {
+template <bool kMarkers>
+void DocumentCounter::note_occurrences(const TokenChunk& chunk, uint8_t* distances, Vocabulary& vocabulary) {
+    constexpr size_t kAhead = 12;
+    const size_t size = chunk.size;
     if (types_.size() < n_types_ + size + 1) types_.resize(2 * (n_types_ + size + 1));
-    const uint32_t* const ids = chunk_ids_.data();
-    VocabularyEntry* const entries = vocabulary.data();
-    uint32_t* const types = types_.data();
-    uint32_t n_types = n_types_, position = position_;
+    MarkerToken* markers = nullptr;
+    if (kMarkers) markers = marker_tokens_.reserve_behind(size + 1);
+    const Key* const keys = keys_.data();
+    uint32_t* const ids = chunk_ids_.reserve(size);
+    uint32_t* types = types_.data() + n_types_;
+    uint32_t position = position_;
     const uint32_t document_begin = document_begin_;
     for (size_t i = 0; i < size; ++i, ++position) {
-        const uint32_t id = ids[i];
-        VocabularyEntry& entry = entries[id];
+        if (i + kAhead < size) vocabulary.prefetch_entry(keys[i + kAhead].hash);
+        const uint8_t* const bytes = chunk.bytes + chunk.starts[i];
+        const uint32_t length = chunk.ends[i] - chunk.starts[i];
+        uint32_t id = vocabulary.find(keys[i].low, keys[i].high, keys[i].hash, bytes, length);
+        if (id == Vocabulary::kAbsent) id = add_type(bytes, length, keys[i].hash, vocabulary);
+        ids[i] = id;
+        VocabularyEntry& entry = vocabulary[id];
         const uint32_t last = entry.last;
         const bool is_first = last < document_begin;
         entry.last = position;
         entry.document_count = is_first ? 1 : entry.document_count + 1;
-        types[n_types] = id;
-        n_types += is_first;
+        *types = id;
+        types += is_first;
         distances[i] = static_cast<uint8_t>(std::min(position - last, kMattrWindow));
+        if (kMarkers) {
+            *markers = {position, entry.marker};
+            markers += entry.marker != 0;
+        }
     }
-    n_types_ = n_types;
-    uint64_t window_sum = 0;
-    const size_t seen = position_ - document_begin;
-    for (size_t i = 0; i < size; ++i) window_sum += distances[i];
-    for (size_t i = 0; i < size && seen + i < kBorder; ++i)  // what lies before the document is out of its sight
-        window_sum -= distances[i] - std::min<uint64_t>(distances[i], seen + i + 1);
-    window_sum_ += window_sum;
+    n_types_ = static_cast<uint32_t>(types - types_.data());
+    if (kMarkers) marker_tokens_.end_at(markers);
 }
 
-void DocumentCounter::note_markers(size_t size, const Vocabulary& vocabulary) {
-    const uint32_t* const ids = chunk_ids_.data();
-    for (size_t i = 0; i < size; ++i)
-        if (const uint16_t marker = vocabulary[ids[i]].marker)
-            marker_tokens_.push_back({position_ + static_cast<uint32_t>(i), marker});
+void DocumentCounter::add_distances(const uint8_t* distances, size_t size) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < size; ++i) sum += distances[i];
+    const size_t seen = position_ - document_begin_;
+    for (size_t i = 0; i < size && seen + i < kBorder; ++i)  // what lies before the document is out of its sight
+        sum -= distances[i] - std::min<uint64_t>(distances[i], seen + i + 1);
+    window_sum_ += sum;
 }
 
 void DocumentCounter::remember_border_ids(size_t size, BlockCounts& block) {
@@ -218,7 +219,7 @@ DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t siz
         if (sizes.chars > 0) values[kCharEntropy] = entropy_bits(sizes.chars, character_log_sum);
     }
     if (wants_lines_) values[kDuplicateLineShare] = lines_.share(text, size);
-    if (wants_markers_) values[kMarkerRate] = ratio(1000 * config_.markers->count_matches(marker_tokens_), tokens);
+    if (wants_markers_) values[kMarkerRate] = ratio(1000 * config_.markers->count_matches({marker_tokens_.begin(), marker_tokens_.size()}), tokens);
     else if (config_.tokens == TokenKind::kWord) values[kMarkerRate] = ratio(0, tokens);
     if (wants_trigrams_) {
         const auto characters = [&](uint32_t id) { return count_characters(block.vocabulary.key(id)); };

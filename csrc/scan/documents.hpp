@@ -96,10 +96,10 @@ class DocumentCounter {
     void count_tokens(const uint8_t* text, size_t size, BlockCounts& block);
     void count_chunk(const TokenChunk& chunk, BlockCounts& block);
     void make_keys(const TokenChunk& chunk, const Vocabulary& vocabulary);
-    void find_types(const TokenChunk& chunk, Vocabulary& vocabulary);
     uint32_t add_type(const uint8_t* bytes, uint32_t size, uint64_t hash, Vocabulary& vocabulary);
-    void note_occurrences(size_t size, uint8_t* distances, Vocabulary& vocabulary);
-    void note_markers(size_t size, const Vocabulary& vocabulary);
+    template <bool kMarkers>
+    void note_occurrences(const TokenChunk& chunk, uint8_t* distances, Vocabulary& vocabulary);
+    void add_distances(const uint8_t* distances, size_t size);
     void remember_border_ids(size_t size, BlockCounts& block);
     uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
     Values measure(const uint8_t* text, size_t size, const Integers& sizes, BlockCounts& block);
@@ -119,7 +119,7 @@ class DocumentCounter {
     uint64_t window_sum_ = 0;
     uint32_t n_types_ = 0;
     std::vector<uint32_t> types_;  // type numbers in order of first occurrence; beyond n_types_ room to write
-    std::vector<MarkerToken> marker_tokens_;
+    Appendable<MarkerToken> marker_tokens_;
     std::vector<uint32_t> ids_;  // of its tokens, for 3-grams
 
     // Of the current chunk's tokens.

@@ -28,7 +28,7 @@ uint16_t MarkerLexicon::look_up(const std::string& token) const {
     return found == numbers_.end() ? uint16_t{0} : found->second;
 }
 
-uint64_t MarkerLexicon::count_matches(const std::vector<MarkerToken>& tokens) const {
+uint64_t MarkerLexicon::count_matches(std::span<const MarkerToken> tokens) const {
     uint64_t matches = 0;
     for (size_t at = 0; at < tokens.size();) {
         const size_t end = starts_phrase_[tokens[at].marker] ? longest_match(tokens, at) : at;
@@ -38,7 +38,7 @@ uint64_t MarkerLexicon::count_matches(const std::vector<MarkerToken>& tokens) co
     return matches;
 }
 
-size_t MarkerLexicon::longest_match(const std::vector<MarkerToken>& tokens, size_t at) const {
+size_t MarkerLexicon::longest_match(std::span<const MarkerToken> tokens, size_t at) const {
     size_t end = at;
     uint32_t node = 0;
     for (size_t i = at; i < tokens.size() && tokens[i].position == tokens[at].position + (i - at); ++i) {

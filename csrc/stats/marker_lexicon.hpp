@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -31,7 +32,7 @@ class MarkerLexicon {
     }
 
     // Matches in one document: its marker tokens in ascending order of position.
-    uint64_t count_matches(const std::vector<MarkerToken>& tokens) const;
+    uint64_t count_matches(std::span<const MarkerToken> tokens) const;
 
    private:
     // By length and first byte: turns away nearly all of a corpus's types.
@@ -40,7 +41,7 @@ class MarkerLexicon {
     }
     uint16_t look_up(const std::string& token) const;
     // Where the longest phrase that begins at tokens[at] ends; `at` if none does.
-    size_t longest_match(const std::vector<MarkerToken>& tokens, size_t at) const;
+    size_t longest_match(std::span<const MarkerToken> tokens, size_t at) const;
 
     struct Node {
         bool ends_phrase = false;
