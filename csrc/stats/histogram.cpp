@@ -11,7 +11,7 @@ size_t partition_of(uint64_t hash) { return hash >> 58; }
 static_assert(Histogram::kPartitions == 64, "partition_of takes six bits");
 
 uint64_t sketch_width(uint64_t max_types) {
-    return std::clamp<uint64_t>(std::bit_ceil(max_types / 16), uint64_t{1} << 10, uint64_t{1} << 20);
+    return std::clamp<uint64_t>(std::bit_ceil((max_types + 15) / 16), uint64_t{1} << 10, uint64_t{1} << 20);
 }
 
 void atomic_add(uint64_t& counter, uint64_t value) {

@@ -1,0 +1,199 @@
+"""One job of the comparison, run in a process of its own: `python bench/jobs.py JOB FILE... [name=value...]`.
+
+Prints one JSON object: what came out (`result`), CPU and wall seconds of the work itself, without the interpreter's start and
+imports, and the peak memory of the whole process. The peers do what a data engineer would write, on one thread unless told otherwise.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TINY = Path(__file__).parent.parent / "examples" / "shards" / "shard-001.jsonl.zst"
+
+JOBS: dict[str, Callable[..., Callable[[], dict[str, Any]]]] = {}
+
+
+def job(function):
+    """A job prepares (imports, compiles) and returns the work to be timed."""
+    JOBS[function.__name__] = function
+    return function
+
+
+@job
+def stage(
+    paths: list[str], stage: str = "histogram", backend: str = "native", threads: int = 1, signals: str = "default"
+):
+    """The backend's scan, stopped after a stage; nothing is written and no document columns are made."""
+    from textassay import _backend
+    from textassay.signals import parse_signals
+
+    with _backend.using(backend) as module:
+        names = () if signals == "none" else parse_signals(signals)
+
+    def run() -> dict[str, Any]:
+        running = module.Scan(
+            [os.fsencode(p) for p in paths], signals=names, threads=threads, documents=False, stage=stage
+        )
+        outcomes = []
+        while (event := running.next()) is not None:
+            if "outcome" in event:
+                outcomes.append(event["outcome"])
+        totals = running.profile().totals() if stage == "histogram" else {}
+        return {
+            "bytes": sum(o["bytes"] for o in outcomes),
+            "documents": sum(o["documents"] for o in outcomes),
+            "malformed": sum(o["malformed"] for o in outcomes),
+            "totals": totals,
+        }
+
+    if backend == "numba":
+        warm_up(module, names)
+    return run
+
+
+@job
+def ascii_words(paths: list[str], backend: str = "native"):
+    """Words and number of the documents that are all ASCII: those can be counted by one regular expression (inputs.py)."""
+    from textassay import _backend
+
+    with _backend.using(backend) as module:
+        pass
+
+    def run() -> dict[str, Any]:
+        running = module.Scan([os.fsencode(p) for p in paths], signals=("n_bytes", "n_chars", "n_tokens"))
+        documents = words = 0
+        while (event := running.next()) is not None:
+            if "documents" in event:
+                columns = event["documents"]
+                is_ascii = columns["n_bytes"] == columns["n_chars"]
+                documents += int(is_ascii.sum())
+                words += int(columns["n_tokens"][is_ascii].sum())
+        return {"ascii_documents": documents, "ascii_words": words}
+
+    return run
+
+
+def warm_up(module: Any, names: tuple[str, ...]) -> None:
+    """numba compiles at the first call, once per installation where its cache is on: not part of the work."""
+    running = module.Scan([os.fsencode(TINY)], signals=names, documents=False)
+    while running.next() is not None:
+        pass
+
+
+@job
+def scan(paths: list[str], out: str = "", documents: str = "none", backend: str = "native", threads: int = 1):
+    """textassay.scan as users call it, default signals. A first scan of next to nothing takes the imports out of the time."""
+    import tempfile
+
+    import textassay
+    from textassay import _backend
+
+    _backend.using(backend).__enter__()  # for the life of this process
+    with tempfile.TemporaryDirectory() as first:
+        textassay.scan([TINY], out=first, documents=documents, threads=threads)
+
+    def run() -> dict[str, Any]:
+        result = textassay.scan(paths, out=out or None, documents=documents, threads=threads)
+        inputs = result.summary["inputs"]
+        found = {name: inputs[name] for name in ("bytes", "documents", "malformed")}
+        return {**found, "totals": result.profile.totals()}
+
+    return run
+
+
+@job
+def plain_python(paths: list[str]):
+    """zstandard, orjson, lower, split, Counter: the script that everybody has."""
+    import io
+
+    import orjson
+    import zstandard
+
+    def run() -> dict[str, Any]:
+        counts, frequencies, documents = Counter(), Counter(), 0
+        for path in paths:
+            with open(path, "rb") as raw:
+                reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+                for line in io.BufferedReader(reader, 1 << 20):
+                    tokens = orjson.loads(line)["text"].lower().split()
+                    counts.update(tokens)
+                    frequencies.update(set(tokens))
+                    documents += 1
+        return {"documents": documents, "tokens": sum(counts.values()), "types": len(counts)}
+
+    return run
+
+
+@job
+def duckdb(paths: list[str], split: str = "space", threads: int = 1):
+    """The histogram alone: no document frequencies, no signals. `split`: "space" (all white space) or "blank" (U+0020 only)."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": threads})
+    pieces = r"regexp_split_to_array(lower(text), '\s+')" if split == "space" else "string_split(lower(text), ' ')"
+    kept = "WHERE token <> ''" if split == "space" else ""
+    query = f"""
+        SELECT sum(n), count(*) FROM (SELECT token, count(*) AS n FROM (SELECT unnest({pieces}) AS token FROM read_json(
+            {paths}, format = 'newline_delimited', columns = {{text: 'VARCHAR'}}, maximum_object_size = 67108864)) {kept} GROUP BY token)
+    """
+
+    def run() -> dict[str, Any]:
+        tokens, types = connection.sql(query).fetchall()[0]
+        return {"tokens": int(tokens), "types": types}
+
+    return run
+
+
+@job
+def polars(paths: list[str], threads: int = 1):
+    """The histogram alone, split at U+0020."""
+    os.environ["POLARS_MAX_THREADS"] = str(threads)
+    import polars
+
+    def run() -> dict[str, Any]:
+        counts = (
+            polars.scan_ndjson(
+                paths, schema_overrides={"id": polars.String, "text": polars.String, "source": polars.String}
+            )
+            .select(polars.col("text").str.to_lowercase().str.split(" ").explode().alias("token"))
+            .group_by("token")
+            .len()
+            .collect()
+        )
+        return {"tokens": int(counts["len"].sum()), "types": counts.height}
+
+    return run
+
+
+def cpu_seconds() -> float:
+    mine, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
+
+
+def peak_kib() -> int:
+    """Not ru_maxrss: that begins with what the parent held when it started us."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+
+
+def main() -> None:
+    name, *arguments = sys.argv[1:]
+    paths = [a for a in arguments if "=" not in a]
+    options = {k: int(v) if v.isdecimal() else v for k, v in (a.split("=", 1) for a in arguments if "=" in a)}
+    run = JOBS[name](paths, **options)
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    result = run()
+    measured = {"cpu": cpu_seconds() - cpu, "wall": time.perf_counter() - wall}
+    print(json.dumps({"result": result, **measured, "peak_kib": peak_kib()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""textassay: measure zstd-compressed JSONL corpora. Shards go in, one mergeable profile comes out."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textassay.batch import batch_entropy_audit
+    from textassay.errors import (
+        BackendError,
+        FolderError,
+        InputError,
+        OutputError,
+        ProfileError,
+        TextassayError,
+        UsageError,
+    )
+    from textassay.measuring import Scanner, measure
+    from textassay.profile import Profile
+    from textassay.scanning import ScanResult, scan
+    from textassay.table import Table
+    from textassay.version import __version__
+
+# Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
+# the name of a public function: importing it would put the module in the function's place.
+_HOME = {
+    "BackendError": "errors",
+    "FolderError": "errors",
+    "InputError": "errors",
+    "OutputError": "errors",
+    "Profile": "profile",
+    "ProfileError": "errors",
+    "ScanResult": "scanning",
+    "Scanner": "measuring",
+    "Table": "table",
+    "TextassayError": "errors",
+    "UsageError": "errors",
+    "__version__": "version",
+    "batch_entropy_audit": "batch",
+    "measure": "measuring",
+    "scan": "scanning",
+}
+
+__all__ = [
+    "BackendError",
+    "FolderError",
+    "InputError",
+    "OutputError",
+    "Profile",
+    "ProfileError",
+    "ScanResult",
+    "Scanner",
+    "Table",
+    "TextassayError",
+    "UsageError",
+    "__version__",
+    "batch_entropy_audit",
+    "measure",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'textassay' has no attribute {name!r}")
+    value = getattr(import_module(f"textassay.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

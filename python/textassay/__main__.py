@@ -1,0 +1,5 @@
+"""`python -m textassay`."""
+
+from textassay.cli.app import main
+
+main()

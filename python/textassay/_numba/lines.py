@@ -1,0 +1,121 @@
+"""Lines of a block: which are records, what becomes of each, and into which counter its bytes go."""
+
+from textassay._numba.documents import BYTE_OFFSET, LINE, N_REPLACED, mark_words
+from textassay._numba.jit import inlined, kernel
+from textassay._numba.lanes import PADDING, byte_at, mask_equal, trailing_zeros
+from textassay._numba.measurer import BATCH_FULL, DONE, NEEDS_TEXT_ROOM, ROWS_FULL, tally_text
+from textassay._numba.records import FINE, REASONS, TOO_LONG, parse_record, write_id, write_text
+
+STAGES = ("decompress", "json", "words", "signals", "histogram")
+_WORDS, _SIGNALS, _HISTOGRAM = 2, 3, 4
+
+# What a scan of a file keeps in one int64 array: where it is, what it has in hand, what it has counted.
+(LINES, BASE, ROWS, ERRORS, ID_BYTES, NEEDED) = range(6)  # BASE: offset in the stream of the block's first byte
+(PARSED, MALFORMED, BLANK, OVERLONG, DOCUMENTS) = range(6, 11)
+TEXT_BYTES, WORDS = 11, 12  # only of stages that measure nothing
+BY_REASON = 13
+COUNTERS = BY_REASON + len(REASONS)
+
+_LF, _CR = 10, 13
+
+
+@inlined
+def _find_line_feed(block, pos, end):
+    while pos < end:
+        mask = mask_equal(block, pos, _LF)
+        if mask:
+            return min(pos + trailing_zeros(mask), end)
+        pos += 64
+    return end
+
+
+@kernel
+def is_blank(block, begin, end):
+    while begin < end and (byte_at(block, begin) == 32 or byte_at(block, begin) == 9 or byte_at(block, begin) == _CR):
+        begin += 1
+    return begin == end
+
+
+@kernel
+def _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state):
+    """The text of the record just parsed, as far as `stage` says; returns as `tally_text`."""
+    size, replaced = write_text(block, fields, work.text)
+    if stage < _SIGNALS:
+        state[TEXT_BYTES] += size
+        if stage == _WORDS:
+            state[WORDS] += mark_words(choice, work, size)
+        return DONE
+    row = state[ROWS]
+    status = tally_text(
+        choice, work, size, rows.integers, rows.floats, row, batch, batch_tokens if stage == _HISTOGRAM else 0
+    )
+    rows.integers[row, N_REPLACED] = replaced
+    return status
+
+
+@inlined
+def _finish_row(block, begin, fields, rows, state):
+    row = state[ROWS]
+    rows.integers[row, LINE] = state[LINES] + 1
+    rows.integers[row, BYTE_OFFSET] = state[BASE] + begin
+    end = write_id(block, fields, rows.id_bytes, state[ID_BYTES])
+    rows.id_null[row] = end < 0
+    if end >= 0:
+        state[ID_BYTES] = end
+    rows.id_ends[row] = state[ID_BYTES]
+    state[ROWS] = row + 1
+
+
+@kernel
+def note_error(rows, state, offset, size, reason):
+    """Counts a malformed line of `size` bytes, and takes it down; there is room."""
+    place = state[ERRORS]
+    rows.errors[place, 0] = state[LINES] + 1
+    rows.errors[place, 1] = offset
+    rows.errors[place, 2] = reason
+    state[ERRORS] = place + 1
+    state[BY_REASON + reason] += 1
+    state[OVERLONG if reason == TOO_LONG else MALFORMED] += size
+
+
+@kernel
+def scan_lines(
+    block, begin, searched, end, is_final, max_bytes, fields, choice, work, batch, batch_tokens, stage, rows, state
+):
+    """Handles lines of block[begin:end] as far as it goes: why it stopped, and where to go on.
+
+    `searched`: no line feed stands before it. Without `is_final`, a last line that is not ended is left.
+    """
+    while begin < end:
+        line_feed = _find_line_feed(block, max(begin, searched), end)
+        if line_feed == end and not is_final:
+            break
+        if state[ROWS] == len(rows.integers) or state[ERRORS] == len(rows.errors):
+            return ROWS_FULL, begin
+        behind = min(line_feed + 1, end)
+        stop = line_feed
+        if line_feed < end and stop > begin and byte_at(block, stop - 1) == _CR:
+            stop -= 1
+        status = DONE
+        if is_blank(block, begin, stop):
+            state[BLANK] += behind - begin
+        else:
+            reason = TOO_LONG if stop - begin > max_bytes else parse_record(block, begin, stop, fields)
+            if reason != FINE:
+                note_error(rows, state, state[BASE] + begin, behind - begin, reason)
+            else:
+                state[NEEDED] = stop - begin + 2 * len(fields.open_at)
+                if state[NEEDED] > len(work.text) - PADDING:
+                    return NEEDS_TEXT_ROOM, begin
+                status = _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state)
+                if status != DONE and status != BATCH_FULL:
+                    return status, begin
+                if stage >= _SIGNALS:
+                    _finish_row(block, begin, fields, rows, state)
+                state[PARSED] += behind - begin
+                state[DOCUMENTS] += 1
+        state[LINES] += 1
+        begin = behind
+        if status == BATCH_FULL:
+            return status, begin
+    return DONE, begin

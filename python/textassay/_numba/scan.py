@@ -1,0 +1,463 @@
+"""Scan: files through frames, lines, text, documents, batches into a profile. Threads live here and nowhere else."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from textassay._numba.documents import BYTE_OFFSET, FLOAT_COLUMNS, INTEGER_COLUMNS, LINE
+from textassay._numba.frames import Damage, Decoder, Source
+from textassay._numba.lanes import PADDING
+from textassay._numba.lines import (
+    BASE,
+    BLANK,
+    BY_REASON,
+    COUNTERS,
+    DOCUMENTS,
+    ERRORS,
+    ID_BYTES,
+    LINES,
+    MALFORMED,
+    NEEDED,
+    OVERLONG,
+    PARSED,
+    ROWS,
+    STAGES,
+    TEXT_BYTES,
+    WORDS,
+    is_blank,
+    note_error,
+    scan_lines,
+)
+from textassay._numba.measurer import DONE, ROWS_FULL, Tally, document_columns
+from textassay._numba.profile import ProfileState
+from textassay._numba.records import CUT_OFF, REASONS, TOO_LONG, Fields, build_fields
+
+MAX_RECORD_BYTES = 128 << 20
+_BLOCK = 1 << 20
+_ROWS = 1 << 14
+_EVENTS_AHEAD = 8
+_MOST_THREADS = 4096
+_BOM = b"\xef\xbb\xbf"
+
+
+class Rows(NamedTuple):
+    """Documents and errors of one event."""
+
+    integers: np.ndarray
+    floats: np.ndarray
+    id_bytes: np.ndarray
+    """As long as the block, so that its ids always fit."""
+    id_ends: np.ndarray
+    id_null: np.ndarray
+    errors: np.ndarray
+    """line, byte offset, number of the reason"""
+
+
+class Options(NamedTuple):
+    signals: tuple[str, ...]
+    tokens: str
+    text_fields: Sequence[Sequence[str]]
+    id_field: Sequence[str]
+    markers: Sequence[Sequence[bytes]]
+    batch_tokens: int
+    max_types: int
+    max_record_bytes: int
+    max_window_log: int
+    documents: bool
+    stage: int
+
+
+class _Cancelled(Exception):
+    pass
+
+
+class _Overlong(NamedTuple):
+    """A line that is longer than max_record_bytes and of which nothing is held."""
+
+    begin: int
+    size: int
+    is_blank: bool
+
+
+class _Lines:
+    """One thread's way from uncompressed bytes to events. Files go through it one after the other."""
+
+    def __init__(self, options: Options) -> None:
+        self.tally = Tally(options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types)
+        self._options = options
+        self._fields: Fields = build_fields(options.text_fields, options.id_field)
+        self._block = np.zeros(2 * _BLOCK + PADDING, np.uint8)
+        self._rows = Rows(
+            np.zeros((_ROWS, len(INTEGER_COLUMNS)), np.int64),
+            np.zeros((_ROWS, len(FLOAT_COLUMNS)), np.float64),
+            np.empty(len(self._block), np.uint8),
+            np.zeros(_ROWS, np.int64),
+            np.zeros(_ROWS, np.bool_),
+            np.zeros((_ROWS, 3), np.int64),
+        )
+
+    def begin_file(self, emit: Callable[[dict[str, Any]], None]) -> None:
+        """`emit` is given every event of the file."""
+        self.tally.begin_file()
+        self.state = np.zeros(COUNTERS, np.int64)
+        self.bytes = 0
+        self._emit = emit
+        self._begin = self._searched = self._end = 0
+        self._overlong: _Overlong | None = None
+        self._at_start = True
+
+    def add(self, piece: bytes) -> None:
+        """The next uncompressed bytes of the file."""
+        self.bytes += len(piece)
+        if self._options.stage == 0:
+            return
+        for begin in range(0, len(piece), _BLOCK):
+            part = np.frombuffer(piece, np.uint8)[begin : begin + _BLOCK]
+            self._make_room(len(part))
+            self._block[self._end : self._end + len(part)] = part
+            self._end += len(part)
+            if self._end - max(self._begin, self._searched) >= _BLOCK:
+                self._handle(is_final=False)
+
+    def finish(self, is_damaged: bool) -> None:
+        """The end of the file, or of what of it is whole."""
+        if self._options.stage > 0:
+            self._handle(is_final=not is_damaged)
+            if is_damaged:
+                self._cut_off()
+            elif self._overlong is not None:
+                self._end_overlong(0)
+            self.tally.close_batch()
+            self._hand_over()
+        if self._options.stage < STAGES.index("signals"):
+            names = {"n_documents": DOCUMENTS, "n_bytes": TEXT_BYTES, "n_tokens": WORDS}
+            self.tally.profile.add_totals({name: int(self.state[place]) for name, place in names.items()})
+
+    def _make_room(self, size: int) -> None:
+        """Moves what is left of the last block to the front, and doubles the block where that is not enough."""
+        left = self._end - self._begin
+        if self._end + size + PADDING <= len(self._block):
+            return
+        block = self._block
+        if left + size + PADDING > len(block):
+            block = np.zeros(2 * (left + size) + PADDING, np.uint8)
+            self._rows = self._rows._replace(id_bytes=np.empty(len(block), np.uint8))
+        block[:left] = self._block[self._begin : self._end].copy()
+        self._block = block
+        self.state[BASE] += self._begin
+        self._searched -= self._begin
+        self._begin, self._end = 0, left
+
+    def _handle(self, is_final: bool) -> None:
+        if self._at_start:
+            self._skip_mark(is_final)
+        if self._overlong is not None:
+            self._skip_overlong()
+        options, tally = self._options, self.tally
+        status = -1
+        while status != DONE:
+            bounds = (self._begin, self._searched, self._end, is_final, options.max_record_bytes)
+            status, self._begin = scan_lines(
+                self._block, *bounds, self._fields, tally.choice, tally.work, tally.batch, tally.batch_tokens,
+                options.stage, self._rows, self.state,
+            )  # fmt: skip
+            tally.answer(status, int(self.state[NEEDED]))
+            if status == ROWS_FULL:
+                self._hand_over()
+        self._searched = self._end
+        if self._end - self._begin > options.max_record_bytes + 1:  # + 1: a CR before the line feed to come
+            self._begin_overlong()
+        self._hand_over()
+
+    def _skip_mark(self, is_final: bool) -> None:
+        """A byte order mark, at the very start of the file only."""
+        if self._end - self._begin < len(_BOM) and not is_final:
+            return
+        self._at_start = False
+        if self._block[self._begin : min(self._end, self._begin + 3)].tobytes() == _BOM:
+            self._begin += 3
+            self.state[BLANK] += 3
+
+    # --- lines that are too long to be held
+
+    def _begin_overlong(self) -> None:
+        self._overlong = _Overlong(int(self.state[BASE]) + self._begin, 0, True)
+        self._grow_overlong(self._end)
+
+    def _grow_overlong(self, end: int) -> None:
+        begin, size, blank = self._overlong
+        blank = blank and bool(is_blank(self._block, self._begin, end))
+        self._overlong = _Overlong(begin, size + end - self._begin, blank)
+        self._begin = end
+
+    def _skip_overlong(self) -> None:
+        line_feed = self._block[self._begin : self._end].tobytes().find(b"\n")
+        if line_feed < 0:
+            self._grow_overlong(self._end)
+        else:
+            self._grow_overlong(self._begin + line_feed)
+            self._begin += 1
+            self._end_overlong(1)
+
+    def _end_overlong(self, break_size: int) -> None:
+        begin, size, blank = self._overlong
+        self._overlong = None
+        if blank:
+            self.state[BLANK] += size + break_size
+        else:
+            self._note(begin, size + break_size, TOO_LONG)
+        self.state[LINES] += 1
+
+    def _cut_off(self) -> None:
+        """The unfinished last line of a damaged file."""
+        held = self._end - self._begin
+        begin, size = int(self.state[BASE]) + self._begin, held
+        if self._overlong is not None:
+            begin, size = self._overlong.begin, self._overlong.size + held
+        self._begin, self._overlong = self._end, None
+        if size:
+            self._note(begin, size, TOO_LONG if size > self._options.max_record_bytes else CUT_OFF)
+            self.state[LINES] += 1
+
+    def _note(self, begin: int, size: int, reason: int) -> None:
+        if self.state[ERRORS] == len(self._rows.errors):
+            self._hand_over()
+        note_error(self._rows, self.state, begin, size, reason)
+
+    # --- events
+
+    def _hand_over(self) -> None:
+        """Documents are counted, and an event is made of what there is."""
+        event: dict[str, Any] = {}
+        count = int(self.state[ROWS])
+        if count:
+            integers, floats = self._rows.integers[:count], self._rows.floats[:count]
+            self.tally.count_documents(integers, floats)
+            if self._options.documents:
+                event["documents"] = self._documents(integers, floats)
+        if self.state[ERRORS]:
+            errors = self._rows.errors[: self.state[ERRORS]].tolist()
+            event["errors"] = [(line, offset, REASONS[reason]) for line, offset, reason in errors]
+        batches = self.tally.take_batches()
+        if len(batches["batch"]):
+            event["batches"] = batches
+        self.state[[ROWS, ERRORS, ID_BYTES]] = 0
+        if event:
+            self._emit(event)
+
+    def _documents(self, integers: np.ndarray, floats: np.ndarray) -> dict[str, np.ndarray]:
+        rows, count = self._rows, len(integers)
+        columns = document_columns(self._options.signals, integers, floats)
+        columns["byte_offset"] = integers[:, BYTE_OFFSET].copy()
+        columns["line"] = integers[:, LINE].copy()
+        columns["id_bytes"] = rows.id_bytes[: self.state[ID_BYTES]].copy()
+        columns["id_offsets"] = np.concatenate([[0], rows.id_ends[:count]]).astype(np.int64)
+        columns["id_null"] = rows.id_null[:count].copy()
+        return columns
+
+
+class _Shared:
+    """What the threads of a scan share, and all that they know of it: the scan itself may be gone."""
+
+    def __init__(self, paths: Sequence[bytes | int], options: Options, threads: int) -> None:
+        self.options = options
+        self.events: queue.Queue[dict[str, Any] | BaseException | None] = queue.Queue(_EVENTS_AHEAD * threads)
+        self.cancelled = threading.Event()
+        self.lock = threading.Lock()
+        self.progress = dict.fromkeys(("bytes_compressed", "bytes", "documents", "files"), 0)
+        self.profile = ProfileState(options.signals, options.max_types)
+        self._paths = iter(enumerate(paths))
+
+    def next_path(self) -> tuple[int, bytes | int] | None:
+        with self.lock:
+            return None if self.cancelled.is_set() else next(self._paths, None)
+
+    def put(self, event: dict[str, Any] | BaseException | None) -> None:
+        """Waits for room; raises _Cancelled once nobody may be taking anything any more."""
+        while True:
+            try:
+                return self.events.put(event, timeout=0.1)
+            except queue.Full:
+                if self.cancelled.is_set():
+                    raise _Cancelled from None
+
+    def count(self, **more: int) -> None:
+        with self.lock:
+            for name, value in more.items():
+                self.progress[name] += value
+
+
+def _work(shared: _Shared) -> None:
+    """One thread: file after file, then its profile into the common one."""
+    try:
+        lines = _Lines(shared.options)
+        while (job := shared.next_path()) is not None:
+            _scan_file(shared, lines, *job)
+        with shared.lock:
+            shared.profile.merge(lines.tally.profile)
+    except _Cancelled:
+        pass
+    except BaseException as error:  # noqa: BLE001 (whoever calls `next` gets it)
+        shared.cancelled.set()
+        _put_last(shared, error)
+    _put_last(shared, None)
+
+
+def _put_last(shared: _Shared, event: BaseException | None) -> None:
+    """After a cancel the queue may be full and stay so: then the oldest event makes room."""
+    while True:
+        try:
+            return shared.put(event)
+        except _Cancelled:
+            try:
+                shared.events.get_nowait()
+            except queue.Empty:
+                pass
+
+
+def _scan_file(shared: _Shared, lines: _Lines, number: int, path: bytes | int) -> None:
+    lines.begin_file(lambda event: shared.put({"file": number} | event))
+    try:
+        source = Source(path)
+    except OSError as error:
+        shared.count(files=1)
+        shared.put({"file": number, "outcome": _outcome(lines, None, None, error.strerror or str(error), "unreadable")})
+        return
+    with source:
+        decoder = Decoder(source, shared.options.max_window_log)
+        damage = None
+        seen = (0, 0, 0)
+        try:
+            for piece in decoder.pieces():
+                lines.add(piece)
+                seen = _count_progress(shared, lines, source, seen)
+        except Damage as found:
+            damage = found
+        lines.finish(is_damaged=damage is not None)
+        _count_progress(shared, lines, source, seen)
+        shared.count(files=1)
+        shared.put({"file": number, "outcome": _outcome(lines, source, decoder, damage)})
+
+
+def _count_progress(shared: _Shared, lines: _Lines, source: Source, seen: tuple[int, int, int]) -> tuple[int, int, int]:
+    if shared.cancelled.is_set():
+        raise _Cancelled
+    now = (source.offset, lines.bytes, int(lines.state[DOCUMENTS]))
+    compressed, uncompressed, documents = (new - old for new, old in zip(now, seen))
+    shared.count(bytes_compressed=compressed, bytes=uncompressed, documents=documents)
+    return now
+
+
+def _outcome(
+    lines: _Lines, source: Source | None, decoder: Decoder | None, failure: Damage | str | None, status: str = ""
+) -> dict[str, Any]:
+    state = lines.state.tolist()
+    by_reason = {name: count for name, count in zip(REASONS, state[BY_REASON:]) if count}
+    offset = failure.offset if isinstance(failure, Damage) else source.offset if source else 0
+    known = source.size if source is not None and source.size is not None else None
+    return {
+        "status": status or ("damaged" if failure else "ok"),
+        "reason": failure.reason if isinstance(failure, Damage) else failure or "",
+        "format": decoder.format if decoder else "plain",
+        "byte_offset": lines.bytes,
+        "compressed_offset": offset,
+        "bytes_compressed": (source.offset if known is None else known) if source else 0,
+        "bytes": lines.bytes,
+        "bytes_parsed": state[PARSED],
+        "bytes_malformed": state[MALFORMED],
+        "bytes_blank": state[BLANK],
+        "bytes_too_long": state[OVERLONG],
+        "bytes_lost": max(0, known - offset) if failure and known is not None else 0,
+        "lines": state[LINES],
+        "documents": state[DOCUMENTS],
+        "malformed": sum(by_reason.values()),
+        "frames": decoder.frames if decoder else 0,
+        "frames_without_checksum": decoder.frames_without_checksum if decoder else 0,
+        "malformed_by_reason": by_reason,
+    }
+
+
+class Scan:
+    """A running scan. Threads start at once."""
+
+    def __init__(
+        self,
+        paths: Sequence[bytes | int],
+        *,
+        signals: Sequence[str],
+        tokens: str = "word",
+        text_fields: Sequence[Sequence[str]] = (("text",),),
+        id_field: Sequence[str] = ("id",),
+        markers: Sequence[Sequence[bytes]] = (),
+        batch_tokens: int = 1 << 20,
+        max_types: int = 1 << 24,
+        max_record_bytes: int = 64 << 20,
+        max_window_log: int = 27,
+        threads: int = 1,
+        documents: bool = True,
+        stage: str = "histogram",
+    ) -> None:
+        """`paths`: a path, or an open file descriptor (a pipe)."""
+        if stage not in STAGES:
+            raise ValueError(f'stage: wanted {", ".join(STAGES[:-1])} or {STAGES[-1]}, got "{stage}"')
+        if not 1 <= threads <= _MOST_THREADS:
+            raise ValueError(f"threads: wanted 1 to {_MOST_THREADS}, got {threads}")
+        if not 1 <= max_record_bytes <= MAX_RECORD_BYTES:
+            raise ValueError(f"max_record_bytes: wanted 1 to 128 MiB, got {max_record_bytes}")
+        if not 10 <= max_window_log <= 31:
+            raise ValueError(f"max_window_log: wanted 10 to 31, got {max_window_log}")
+        options = Options(
+            tuple(signals), tokens, text_fields, id_field, markers, batch_tokens, max_types, max_record_bytes,
+            max_window_log, documents, STAGES.index(stage),
+        )  # fmt: skip
+        _check(options)
+        threads = max(1, min(threads, len(paths)))
+        self._shared = _Shared([p if isinstance(p, int) else os.fsencode(p) for p in paths], options, threads)
+        self._running = threads
+        self._is_over = False
+        for _ in range(threads):
+            threading.Thread(target=_work, args=(self._shared,), name="textassay-scan", daemon=True).start()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_shared"):
+            self._shared.cancelled.set()
+
+    def next(self, timeout: float = -1.0) -> dict[str, Any] | None:
+        """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds without one."""
+        while self._running:
+            try:
+                event = self._shared.events.get(timeout=None if timeout < 0 else timeout)
+            except queue.Empty:
+                raise TimeoutError(f"no event within {timeout} seconds") from None
+            if isinstance(event, BaseException):
+                raise event
+            if event is not None:
+                return event
+            self._running -= 1
+        self._is_over = True
+        return None
+
+    def progress(self) -> dict[str, int]:
+        """`bytes_compressed`, `bytes`, `documents`, `files` done so far."""
+        with self._shared.lock:
+            return dict(self._shared.progress)
+
+    def cancel(self) -> None:
+        """Stops at the next block border; `next` then drains and returns None."""
+        self._shared.cancelled.set()
+
+    def profile(self) -> ProfileState:
+        """The profile; complete once `next` has returned None. Raises RuntimeError before."""
+        if not self._is_over:
+            raise RuntimeError("the profile is complete once next() has returned None")
+        return self._shared.profile
+
+
+def _check(options: Options) -> None:
+    """What a thread would stumble over raises ValueError here, before any starts."""
+    Tally(options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types)
+    build_fields(options.text_fields, options.id_field)

@@ -1,0 +1,125 @@
+"""Batch rows of a scan: from events to a table and a file, with the verdicts of an entropy floor."""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textassay.batch import HIGH, HOLD, LOW, PROCEED
+from textassay.documents import GROUP_ROWS, ZstdLines
+from textassay.spool import Spool
+from textassay.table import Table
+
+WORST = 10
+
+_INTEGERS = ("batch", "first_document", "n_documents", "n_tokens", "n_types")
+_FLOATS = ("entropy_bits", "entropy_mm_bits", "type_token_ratio", "mattr")
+_ROW = np.dtype([(name, "<i8") for name in _INTEGERS] + [(name, "<f8") for name in _FLOATS])
+
+NO_ROWS = np.empty(0, [("file", np.int64), ("batch", _ROW)])
+
+
+class Batches:
+    """Batches of all files of a scan. Null figures (a batch without a token) have null verdicts."""
+
+    def __init__(self, batch_tokens: int, floor: float | None, folder: Path | None) -> None:
+        self._spool = Spool(folder)
+        self._batch_tokens = batch_tokens
+        self._floor = floor
+        self.n_below = 0
+        self.n_below_short = 0
+        """Of those below the floor, the ones that were not full: few tokens at a file's end, so low anyway."""
+        self._worst: list[tuple[float, int, int, dict[str, Any]]] = []
+
+    def add(self, file: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        rows = np.empty(len(columns["batch"]), _ROW)
+        for name in _ROW.names or ():
+            rows[name] = columns[name]
+        self._spool.append(file, rows.tobytes())
+        if self._floor is not None:
+            below = rows["entropy_bits"] < self._floor
+            self.n_below += int(below.sum())
+            self.n_below_short += int((below & (rows["n_tokens"] < self._batch_tokens)).sum())
+        self._note_worst(file, rows)
+
+    def _note_worst(self, file: int, rows: NDArray[Any]) -> None:
+        """Keeps the full batches of least entropy. The short rest of a file is left out, or it would fill the list."""
+        full = rows[rows["n_tokens"] >= self._batch_tokens]
+        for row in full[np.argsort(full["entropy_bits"], kind="stable")[:WORST]]:
+            values = dict(zip(_ROW.names or (), row.tolist(), strict=True))
+            # Negated: the heap's top is the best of the worst.
+            heapq.heappush(self._worst, (-values["entropy_bits"], -file, -values["batch"], values))
+        while len(self._worst) > WORST:
+            heapq.heappop(self._worst)
+
+    def worst(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """The full batches of least entropy, worst first; `names` are the inputs' names."""
+        ordered = sorted(self._worst, key=lambda entry: entry[:3], reverse=True)
+        return [{"file": names[-file]} | values for _, file, _, values in ordered]
+
+    def table(self) -> Table:
+        """All batches in order of files, with the column `file`: its position among the scan's inputs."""
+        parts = list(self._tables())
+        return Table.concatenated([self._columns(NO_ROWS), *parts])
+
+    def write_parquet(self, stream: BinaryIO, names: Sequence[str]) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        schema = _arrow_table(pyarrow, self._columns(NO_ROWS), names).schema
+        with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd", use_dictionary=["file"]) as writer:
+            for part in self._tables():
+                writer.write_table(_arrow_table(pyarrow, part, names))
+
+    def write_json(self, stream: BinaryIO, names: Sequence[str]) -> None:
+        lines = ZstdLines(stream)
+        for part in self._tables():
+            for row in Table(part).rows():
+                lines.write(row | {"file": names[row["file"]]})
+        lines.close()
+
+    def _tables(self) -> Iterator[dict[str, NDArray[Any]]]:
+        """Always GROUP_ROWS rows, but for the last: the files written from them do not depend on how rows arrived."""
+        waiting, n_rows = [NO_ROWS], 0
+        for file, block in self._spool.blocks():
+            rows = np.empty(len(block) // _ROW.itemsize, NO_ROWS.dtype)
+            rows["file"], rows["batch"] = file, np.frombuffer(block, _ROW)
+            waiting.append(rows)
+            n_rows += len(rows)
+            while n_rows >= GROUP_ROWS:
+                whole = np.concatenate(waiting)
+                yield self._columns(whole[:GROUP_ROWS])
+                waiting, n_rows = [whole[GROUP_ROWS:]], n_rows - GROUP_ROWS
+        if n_rows:
+            yield self._columns(np.concatenate(waiting))
+
+    def _columns(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        columns = {"file": np.ascontiguousarray(rows["file"])}
+        columns |= {name: np.ascontiguousarray(rows["batch"][name]) for name in _ROW.names or ()}
+        return columns if self._floor is None else columns | verdicts(columns["entropy_bits"], self._floor)
+
+
+def _arrow_table(pyarrow: Any, columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Any:
+    """`file` becomes the input's name."""
+    kinds = {"O": pyarrow.string(), "i": pyarrow.int64(), "f": pyarrow.float64()}
+    arrays = {"file": pyarrow.array([names[file] for file in columns["file"].tolist()], pyarrow.string())}
+    for name, column in columns.items():
+        if name != "file":
+            kind = pyarrow.bool_() if name == "below_floor" else kinds[column.dtype.kind]
+            arrays[name] = pyarrow.array(column, kind, from_pandas=True)
+    return pyarrow.table(arrays)
+
+
+def verdicts(entropy_bits: NDArray[np.float64], floor: float) -> dict[str, NDArray[np.object_]]:
+    """`below_floor`, `synthetic_risk` and `action` as columns of objects; None where the entropy is NaN."""
+    below, null = entropy_bits < floor, np.isnan(entropy_bits)
+
+    def column(yes: bool | str, no: bool | str) -> NDArray[np.object_]:
+        values = np.array([no, yes], object)[below.astype(np.intp)]
+        values[null] = None
+        return values
+
+    return {"below_floor": column(True, False), "synthetic_risk": column(HIGH, LOW), "action": column(HOLD, PROCEED)}

@@ -1,0 +1,1 @@
+"""The command line. Each file parses the options of one command, calls one function and prints."""

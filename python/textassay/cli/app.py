@@ -1,0 +1,78 @@
+"""Puts the commands together."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textassay.cli.bench import bench
+from textassay.cli.errors import reported
+from textassay.cli.merge import merge
+from textassay.cli.scan import scan
+from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
+
+app = typer.Typer(
+    name="textassay",
+    help="Measures zstd-compressed JSONL corpora: shards go in, one mergeable profile comes out.",
+    epilog="Exit codes: 0 fine, 2 usage or configuration, 3 input damaged or malformed beyond the budget, 4 internal error "
+    "or disk full, 130 and 143 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(reported(scan))
+app.command()(reported(merge))
+app.command()(reported(bench))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        reported(print_version)()
+        raise typer.Exit
+
+
+def print_version() -> None:
+    from textassay import __version__, _backend
+
+    info = _backend.get().backend_info()
+    print(f"textassay {__version__}")
+    for name, value in info.items():
+        print(f"{name} {value}")
+    print(f"chosen because {_backend.reason()}")
+
+
+@app.callback()
+@reported
+def start(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file instead of ./textassay.toml or ./pyproject.toml.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Versions, backend, kernels.")
+    ] = False,
+) -> None:
+    commands = _command_options(context.command)
+    check_variables(os.environ, commands)
+    path = settings_file(Path.cwd()) if config is None else config
+    if path is not None:
+        context.default_map = dict(load_settings(path, commands))
+
+
+def _command_options(group: Any) -> CommandOptions:
+    return {
+        name: {
+            option.removeprefix("--"): parameter.name
+            for parameter in command.params
+            for option in parameter.opts
+            if option.startswith("--") and option != "--help"
+        }
+        for name, command in group.commands.items()
+    }
+
+
+def main() -> None:
+    """The program `textassay`."""
+    app(prog_name="textassay")

@@ -1,0 +1,110 @@
+"""What a command's errors look like from outside: one line on stderr and an exit code."""
+
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from types import FrameType
+from typing import Any, ParamSpec
+
+import typer
+
+from textassay.errors import (
+    BackendError,
+    BackendWarning,
+    InputWarning,
+    OutputError,
+    OutputWarning,
+    ProfileError,
+    UsageError,
+)
+
+FINE, GATE_FAILED, USAGE, DAMAGED, INTERNAL, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 130, 143
+
+EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (ProfileError, DAMAGED),
+    (UsageError, USAGE),
+    (BackendError, USAGE),
+    (OutputError, INTERNAL),
+    (MemoryError, INTERNAL),
+    (OSError, INTERNAL),
+)
+"""The first type that fits decides. What fits none is a bug: it is shown with its traceback, and exits with 4."""
+
+P = ParamSpec("P")
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def say(message: str) -> None:
+    """One line for a person, on stderr."""
+    print(f"textassay: {message}", file=sys.stderr)
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Makes a function a command: its errors become messages and exit codes, its warnings lines on stderr."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with warnings.catch_warnings():
+            for category in (BackendWarning, InputWarning, OutputWarning):
+                warnings.simplefilter("always", category)
+            warnings.showwarning = _show_warning
+            with _Termination():
+                try:
+                    command(*args, **kwargs)
+                except BaseException as error:  # noqa: BLE001 (the one place where an error becomes an exit code)
+                    raise _exit_for(error) from None
+
+    return run
+
+
+def _exit_for(error: BaseException) -> BaseException:
+    if isinstance(error, KeyboardInterrupt):
+        say("interrupted; nothing was written")
+        return typer.Exit(INTERRUPTED)
+    if isinstance(error, Terminated):
+        say("terminated; nothing was written")
+        return typer.Exit(TERMINATED)
+    if isinstance(error, BrokenPipeError):
+        # The reader of stdout has gone, as in `| head`. A second failure, on closing stdout, would only confuse.
+        sys.stdout = None  # type: ignore[assignment]
+        return typer.Exit(FINE)
+    for kind, code in EXIT_CODES:
+        if isinstance(error, kind):
+            say(str(error) or type(error).__name__)
+            return typer.Exit(code)
+    # Usage errors and exits of typer itself are no bugs; typer knows what to do with them.
+    if isinstance(error, (typer.Exit, typer.Abort, SystemExit)) or hasattr(error, "exit_code"):
+        return error
+    traceback.print_exception(error)
+    say("this is a bug in textassay; please report it with the lines above")
+    return typer.Exit(INTERNAL)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    say(f"note: {message}")
+
+
+class _Termination:
+    """While a command runs, SIGTERM raises `Terminated` in the main thread, so that what runs can stop in order."""
+
+    def __enter__(self) -> None:
+        try:
+            self._before = signal.signal(signal.SIGTERM, self._raise)
+        except ValueError:  # not the main thread
+            self._before = None
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    @staticmethod
+    def _raise(number: int, frame: FrameType | None) -> None:
+        raise Terminated

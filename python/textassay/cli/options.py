@@ -1,0 +1,66 @@
+"""Options that several commands share, and how their values are read."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textassay.cli.settings import variable_of
+from textassay.errors import UsageError
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def option(name: str, help: str, *short: str, **more: Any) -> Any:
+    """An option `--name` that TEXTASSAY_NAME sets, too."""
+    return typer.Option(f"--{name}", *short, help=help, envvar=variable_of(name), show_envvar=False, **more)
+
+
+def parse_size(name: str, value: str) -> int:
+    """`64M` is 64 * 2^20. K, M, G, T, with or without a B."""
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise UsageError(f"--{name} {value}: wanted a number, with K, M, G or T behind it if it is large")
+    return int(float(match[1]) * _FACTORS[match[2].upper()])
+
+
+def parse_window(value: str) -> int:
+    """The logarithm of a zstd window: given as such, up to 31, or as a size."""
+    size = parse_size("max-window", value)
+    log = size if size <= 31 else (size - 1).bit_length()
+    if not 10 <= log <= 31:
+        raise UsageError(f"--max-window {value}: wanted a logarithm from 10 to 31, or a size from 1K to 2G")
+    return log
+
+
+def parse_budget(value: str) -> float:
+    """`100` records, `0.01` or `1%` of all records."""
+    try:
+        budget = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        budget = -1.0
+    if not 0 <= budget < float("inf") or (value.endswith("%") and budget >= 1):
+        raise UsageError(f"--malformed-budget {value}: wanted a number of records, a share below 1, or a percentage")
+    return budget
+
+
+def split_list(values: list[str]) -> list[str]:
+    """An option that is given several times, or with commas, or both."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+TextFields = Annotated[
+    list[str],
+    option("text-field", "Field of the text: dotted path or JSON pointer. Several are joined by a blank line."),
+]
+IdField = Annotated[str, option("id-field", "Field of the document's id.")]
+Signals = Annotated[str, option("signals", "Document signals: default, all, names, -name to leave one out.")]
+Tokens = Annotated[str, option("tokens", "What is counted: word, byte or char.")]
+Threads = Annotated[
+    int | None, option("threads", "Threads; the default is what this process may use.", "-j", min=1, show_default=False)
+]
+Json = Annotated[bool, option("json", "Print one JSON document instead.")]
+Quiet = Annotated[bool, option("quiet", "No progress.", "-q")]
+Out = Annotated[Path | None, option("out", "Folder for the results.", "-o", show_default=False)]

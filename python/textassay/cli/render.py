@@ -1,0 +1,252 @@
+"""The terminal view of a summary."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from textassay.profile import Profile
+from textassay.signals import is_integer
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 16
+SHOWN = 5
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+FIGURE, LABEL, NOTE, GOOD, BAD = "bold", "cyan", "dim", "green", "bold red"
+
+
+def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
+    """Prints a scan's or a merge's summary on stdout."""
+    parts = [headline(summary), corpus_table(summary["corpus"])]
+    if summary["corpus"]["n_documents"]:
+        parts.append(signal_table(summary["documents"], profile))
+        parts.append(batch_lines(summary["batches"]))
+        parts.append(token_line(summary["corpus"]))
+    parts.append(damage_lines(summary["inputs"]))
+    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+
+
+def _console() -> Console:
+    # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
+    return Console(highlight=False)
+
+
+def clean(text: str, longest: int = 60) -> str:
+    """Text of a corpus, fit for a terminal: no control or format characters, no line break, not too long."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def clean_path(path: str, longest: int = 36) -> str:
+    """A file name fit for a terminal; of a long one the end."""
+    shown = clean(path, len(path) * 10)
+    return shown if len(shown) <= longest else f"…{shown[1 - longest :]}"
+
+
+def number(value: float | None) -> str:
+    """1,234 or 12.3 M; small numbers that are not whole get two digits."""
+    if value is None:
+        return "–"
+    if abs(value) < 9_999.5:
+        return f"{value:,.2f}" if value != round(value) and abs(value) < 99.5 else f"{value:,.0f}"
+    factor, unit = next(pair for pair in _UNITS if abs(value) >= 0.9995 * pair[0])
+    scaled = value / factor
+    digits = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2
+    return f"{scaled:.{digits}f} {unit}"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else number(value)
+
+
+def counted(value: float | None, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def size(value: float | None) -> str:
+    return "–" if value is None else f"{number(value)}{'' if value >= 10_000 else ' '}B"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def headline(summary: Mapping[str, Any]) -> RenderableType:
+    inputs, corpus = summary["inputs"], summary["corpus"]
+    what = counted(inputs["profiles"], "profile") if "profiles" in inputs else counted(inputs["files"], "file")
+    tokens = counted(corpus["n_tokens"], f"{summary['configuration']['tokens']} token")
+    parts = (what, counted(corpus["n_documents"], "document"), tokens, size(inputs["bytes"]))
+    line = Text("textassay  ", "bold cyan").append(" · ".join(parts), "bold")
+    performance = summary.get("performance")
+    if performance is None:
+        return line
+    backend, rate = performance["backend"], size(performance["bytes_per_second"])
+    speed = f"{size(inputs['bytes_compressed'])} compressed, read in {performance['seconds']:.1f} s: {rate}/s with "
+    speed += f"{counted(performance['threads'], 'thread')}, {backend['backend']} ({backend['kernels']})"
+    return Group(line, Text(speed, NOTE))
+
+
+def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
+    table = _table("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    errors = corpus.get("standard_errors", {})
+
+    def row(name: str, value: str, note: str, figure: str | None = None) -> None:
+        error = errors.get(figure)
+        table.add_row(name, value, f"± {_two_digits(error)}; {note}" if error else note)
+
+    documents = corpus["n_documents"]
+    average = corpus["n_tokens"] / documents if documents else None
+    row(
+        "tokens",
+        number(corpus["n_tokens"]),
+        f"{number(average)} a document, {counted(corpus['n_sentences'], 'sentence')}",
+    )
+    ratio = decimal(corpus["type_token_ratio"], 4)
+    row("types", number(corpus["n_types"]), f"distinct tokens; type-token ratio {ratio}", "n_types")
+    others = f"Miller-Madow {decimal(corpus['entropy_mm_bits'])}, Chao-Shen {decimal(corpus['entropy_chao_shen_bits'])}"
+    row("entropy", f"{decimal(corpus['entropy_bits'])} bits", f"plug-in; {others}", "entropy_bits")
+    unseen = f"seen once; the next token is new with {share(corpus['good_turing_unseen'])}"
+    row("hapaxes", number(corpus["hapaxes"]), unseen, "hapaxes")
+    row("richness", number(corpus["chao1"]), "types there are at least, also unseen (Chao1)", "chao1")
+    row("Zipf", decimal(corpus["zipf_exponent"]), "exponent of frequency by rank", "zipf_exponent")
+    row("Heaps", decimal(corpus["heaps_beta"]), "exponent of types by tokens", "heaps_beta")
+    rarefied = corpus["rarefied_types"]
+    if rarefied:
+        largest = max(rarefied, key=int)
+        note = f"types in {number(int(largest))} tokens, to compare unlike sizes"
+        row("rarefied", number(rarefied[largest]), note)
+    if corpus["estimate"]:
+        return Group(
+            table, Text("past the type limit: figures of types are estimates, ± their standard error", "yellow")
+        )
+    return table
+
+
+def signal_table(documents: Mapping[str, Mapping[str, Any]], profile: Profile) -> RenderableType:
+    columns = (("", LABEL), ("mean", FIGURE, "right"), ("median", "", "right"), ("5 %", NOTE, "right"))
+    table = _table("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
+    for name, found in documents.items():
+        show = number if is_integer(name) else decimal
+        quantiles = [show(found["quantiles"][p]) for p in ("0.5", "0.05", "0.95")]
+        nulls = number(found["null"]) if found["null"] else ""
+        table.add_row(name, show(found["mean"]), *quantiles, sparkline(profile.histogram(name)), nulls)
+    return table
+
+
+def sparkline(bins: NDArray[np.uint64], width: int = SPARK_WIDTH) -> str:
+    """The bins from the first to the last percentile in `width` columns; of integers, so on a logarithmic scale."""
+    total = int(bins.sum())
+    if total == 0:
+        return ""
+    seen = np.cumsum(bins)
+    low = int(np.searchsorted(seen, np.uint64(-(-total // 100))))
+    high = int(np.searchsorted(seen, np.uint64(-(-99 * total // 100)))) + 1
+    # Each bin is spread evenly over the columns it covers; fewer bins than columns get one each.
+    edges = np.linspace(low, high, min(width, high - low) + 1)
+    heights = np.diff(np.interp(edges, np.arange(len(bins) + 1), np.concatenate([[0], seen.astype(np.float64)])))
+    levels = np.ceil(heights / heights.max() * len(BARS)).astype(int)
+    return "".join(BARS[level - 1] if level else " " for level in levels.tolist())
+
+
+def batch_lines(batches: Mapping[str, Any]) -> RenderableType:
+    entropy = batches["distributions"]["batch_entropy_bits"]["quantiles"]
+    low, middle, high = (decimal(entropy[p], 2) for p in ("0.05", "0.5", "0.95"))
+    line = Text("Batches  ", "bold").append(number(batches["n_batches"]), FIGURE)
+    line.append(f" of {number(batches['batch_tokens'])} tokens; entropy {low} – {high} bits, median {middle}", NOTE)
+    lines = [line]
+    floor = batches.get("entropy_floor")
+    if floor is not None:
+        below, short = batches["below_floor"], batches["below_floor_short"]
+        verdict = f"{number(below)} below {floor:g} bits: HOLD_FOR_REVIEW" if below else f"none below {floor:g} bits"
+        lines.append(Text(" " * 9 + verdict, BAD if below else GOOD))
+        if short:
+            lines[-1].append(f" ({number(short)} of them the short rest of a file)", NOTE)
+    for batch in batches.get("worst", [])[: SHOWN if floor is not None else 1]:
+        last = batch["first_document"] + batch["n_documents"] - 1
+        place = f"{clean_path(batch['file'])}, documents {batch['first_document']}–{last}"
+        lines.append(Text(f"{'':9}{decimal(batch['entropy_bits'], 2)} in {place}", NOTE))
+    return Group(*lines)
+
+
+def token_line(corpus: Mapping[str, Any]) -> RenderableType:
+    line = Text("Top      ", "bold")
+    for entry in corpus["top"][:12]:
+        share_of_all = f" {100 * entry['count'] / corpus['n_tokens']:.1f} %"
+        line.append(clean(entry["token"], 20).replace(" ", NO_BREAK)).append(share_of_all.replace(" ", NO_BREAK), NOTE)
+        line.append("   ")
+    return line
+
+
+def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
+    lines = []
+    if inputs["malformed"]:
+        reasons = ", ".join(f"{clean(name)} {number(count)}" for name, count in inputs["malformed_by_reason"].items())
+        lines.append(Text(f"{counted(inputs['malformed'], 'malformed record')}: ", BAD).append(reasons, ""))
+    for entry in inputs["damaged"][:SHOWN]:
+        lines.append(
+            Text(f"{entry['status']} ", BAD).append(f"{clean_path(entry['file'])} at byte {entry['byte_offset']:,}: ")
+        )
+        lines[-1].append(clean(entry["reason"], 200), NOTE)
+    if (inputs["files_damaged"] or 0) > SHOWN:
+        lines.append(Text(f"and {counted(inputs['files_damaged'] - SHOWN, 'more damaged file')}", BAD))
+    if inputs["frames_without_checksum"]:
+        unsafe = f"{number(inputs['frames_without_checksum'])} of {counted(inputs['frames'], 'frame')}"
+        verb = "carries" if inputs["frames_without_checksum"] == 1 else "carry"
+        lines.append(Text(f"{unsafe} {verb} no checksum: damage inside may go unseen", "yellow"))
+    if lines and inputs["bytes"] is not None:
+        accounts = ((name.removeprefix("bytes_").replace("_", " "), n) for name, n in inputs["accounted"].items() if n)
+        lines.append(Text("bytes: " + ", ".join(f"{n:,} {what}" for what, n in accounts), NOTE))
+    if not inputs["balanced"] and inputs["bytes"] is not None:
+        lines.append(Text("the accounts of bytes do not add up: a bug, please report it", BAD))
+    if not lines:
+        lines.append(Text("Every byte accounted for, nothing malformed, no file damaged.", GOOD))
+    return Group(*lines)
+
+
+def print_stages(found: Mapping[str, Any]) -> None:
+    """Prints what `stages.time_stages` returned."""
+    backend = found["backend"]
+    title = f"{size(found['bytes_compressed'])} compressed, {size(found['bytes'])} raw, "
+    title += counted(found["documents"], "document")
+    columns = (("stage", LABEL), ("CPU s", FIGURE, "right"), ("compressed/s", "", "right"), ("raw/s", "", "right"))
+    table = _table(
+        title, *columns, ("x decompress", "", "right"), ("x zstd -dc", FIGURE, "right"), ("wall s", NOTE, "right")
+    )
+    for row in found["rows"]:
+        is_first = row["stage"] in ("decompress", "zstd -dc")
+        table.add_row(
+            row["stage"] if is_first else f"+ {row['stage']}",
+            decimal(row["cpu_seconds"]),
+            size(row["bytes_compressed_per_second"]),
+            size(row["bytes_per_second"]),
+            decimal(row["times_decompress"], 2),
+            decimal(row["times_zstd"], 2),
+            decimal(row["wall_seconds"]),
+        )
+    note = f"Each stage includes those above it. Median of {counted(found['runs'], 'run')}, {counted(found['threads'], 'thread')}, "
+    note += f"{backend['backend']} ({backend['kernels']}); rates are per CPU second."
+    _console().print(Group(table, Text(note, NOTE)))
+
+
+def _table(title: str, *columns: Sequence[str]) -> Table:
+    """Columns are (heading, style) or (heading, style, justify)."""
+    headed = any(name for name, *_ in columns)
+    table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.show_header = headed
+    for name, style, *justify in columns:
+        kept = headed or style != NOTE  # a note may wrap, a figure or a name may not
+        table.add_column(name, style=style, justify=justify[0] if justify else "left", no_wrap=kept)  # type: ignore[arg-type]
+    return table

@@ -1,0 +1,102 @@
+"""`textassay scan`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textassay.cli.errors import DAMAGED, say
+from textassay.cli.options import (
+    IdField,
+    Json,
+    Out,
+    Quiet,
+    Signals,
+    TextFields,
+    Threads,
+    Tokens,
+    option,
+    parse_budget,
+    parse_size,
+    parse_window,
+    split_list,
+)
+from textassay.cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from textassay.scanning import ScanResult
+
+
+def scan(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT", help="Files, folders, globs, @list (one a line), - for stdin.")
+    ],
+    out: Out = None,
+    text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
+    id_field: IdField = "id",
+    signals: Signals = "default",
+    markers: Annotated[Path | None, option("markers", "Marker lexicon instead of the package's own.")] = None,
+    tokens: Tokens = "word",
+    batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
+    entropy_floor: Annotated[
+        float | None, option("entropy-floor", "Bits per token; batches below it are held for review.")
+    ] = None,
+    max_types: Annotated[str, option("max-types", "Types counted exactly; beyond, figures are estimates.")] = "16M",
+    max_record_bytes: Annotated[str, option("max-record-bytes", "Longer records are malformed.")] = "64M",
+    max_window: Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")] = "27",
+    threads: Threads = None,
+    documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl or none.")] = "auto",
+    malformed_budget: Annotated[
+        str,
+        option("malformed-budget", "Malformed records allowed before the exit code is 3: number, share or percentage."),
+    ] = "0",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a corpus. Prints a summary; with -o also writes profile, document rows, batches and errors there."""
+    from textassay import scanning
+    from textassay.errors import UsageError
+    from textassay.lexicon import load_lexicon
+
+    if documents not in ("auto", "parquet", "jsonl", "none"):
+        raise UsageError(f"--documents {documents}: wanted auto, parquet, jsonl or none")
+    budget = parse_budget(malformed_budget)
+    with ProgressLine(quiet or as_json) as progress:
+        result = scanning.scan(
+            inputs,
+            out,
+            signals=signals,
+            tokens=tokens,
+            text_fields=split_list(text_field),
+            id_field=id_field,
+            lexicon=None if markers is None else load_lexicon(markers),
+            batch_tokens=parse_size("batch-tokens", batch_tokens),
+            entropy_floor=entropy_floor,
+            max_types=parse_size("max-types", max_types),
+            max_record_bytes=parse_size("max-record-bytes", max_record_bytes),
+            max_window_log=parse_window(max_window),
+            threads=threads,
+            documents=documents,  # type: ignore[arg-type]
+            on_progress=progress,
+        )
+    _print(result, as_json)
+    if result.is_damaged(budget):
+        from textassay.cli.render import counted
+
+        found = result.summary["inputs"]
+        say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
+        raise typer.Exit(DAMAGED)
+
+
+def _print(result: "ScanResult", as_json: bool) -> None:
+    if as_json:
+        from textassay.folder import json_text
+
+        sys.stdout.write(json_text(result.summary))
+    else:
+        from textassay.cli.render import print_summary
+
+        print_summary(result.summary, result.profile)
+    if result.out is not None:
+        say(f"written to {result.out}")

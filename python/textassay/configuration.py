@@ -1,0 +1,81 @@
+"""What a profile was measured with, and the limits that hold for it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from textassay import _backend
+from textassay.errors import UsageError
+from textassay.lexicon import Lexicon, default_lexicon
+from textassay.signals import parse_signals
+
+TOKEN_KINDS = ("word", "byte", "char")
+BATCH_TOKENS = 1 << 20
+MAX_TYPES = 1 << 24
+UNICODE_VERSION = "15.0.0"
+
+LIMITS = {
+    "batch_tokens": (1, 1 << 25),
+    "max_types": (1, 1 << 36),
+    "max_record_bytes": (1, 128 << 20),
+    "max_window_log": (10, 31),
+    "threads": (1, 4096),
+}
+"""What both backends take. The first and third keep sums of c log2 c within 64 bits (docs/semantics.md)."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What two profiles must share to be added up or compared."""
+
+    signals: tuple[str, ...]
+    tokens: str
+    batch_tokens: int
+    max_types: int
+    markers: str
+    """Digest of the marker lexicon; empty where marker_rate is not measured."""
+    unicode: str = UNICODE_VERSION
+
+    def check_same(self, other: "Configuration") -> None:
+        """Raises `UsageError` naming each setting that differs."""
+        mine, theirs = asdict(self), asdict(other)
+        unlike = [f"{name} is {mine[name]!r} and {theirs[name]!r}" for name in mine if mine[name] != theirs[name]]
+        if unlike:
+            raise UsageError(f"profiles of different configuration cannot be added up: {'; '.join(unlike)}")
+
+
+def configure(
+    signals: str | Iterable[str],
+    tokens: str,
+    batch_tokens: int,
+    max_types: int,
+    lexicon: Lexicon | None,
+) -> tuple[Configuration, Lexicon]:
+    """Checks the settings of a measurement. Returns them with the lexicon to use: none, empty, unless marker_rate is
+    measured.
+
+    Raises `UsageError` on an unknown signal or kind of token and on a number out of range.
+    """
+    names = parse_signals(signals)
+    check_limits(tokens, batch_tokens=batch_tokens, max_types=max_types)
+    if "marker_rate" not in names or tokens != "word":
+        used = Lexicon(())
+    else:
+        used = default_lexicon() if lexicon is None else lexicon
+    return Configuration(names, tokens, batch_tokens, max_types, used.digest), used
+
+
+def check_limits(tokens: str, **numbers: int) -> None:
+    """Raises `UsageError` on an unknown kind of token, and on a number that is out of its range or none."""
+    if tokens not in TOKEN_KINDS:
+        raise UsageError(f"tokens={tokens!r}: wanted one of {', '.join(TOKEN_KINDS)}")
+    for name, value in numbers.items():
+        lowest, highest = LIMITS[name]
+        if not isinstance(value, (int, np.integer)) or not lowest <= value <= highest:
+            raise UsageError(f"{name}={value}: wanted a whole number from {lowest} to {highest}")
+
+
+def histogram_names(signals: tuple[str, ...]) -> tuple[str, ...]:
+    """All histograms of a profile: its document signals, then the batch signals."""
+    return (*signals, *_backend.get().BATCH_SIGNALS)

@@ -1,0 +1,301 @@
+"""Document rows on their way to disk or memory. A thread of its own writes, so that the scan does not wait for it."""
+
+import json
+import os
+import queue
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from textassay.table import Table
+
+GROUP_ROWS = 1 << 17
+"""Rows in a row group: always exactly so many, so that a file's bytes do not depend on how its rows arrived."""
+
+QUEUE_LENGTH = 32
+LINES_AT_ONCE = 1024
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+def file_name(index: int, name: str, suffix: str) -> str:
+    """`000003-shard.parquet`: never from the input's name alone, which may repeat, or hold anything."""
+    stem = _FORBIDDEN.sub("_", os.path.basename(name))
+    for known in (".zst", ".gz", ".jsonl", ".ndjson"):
+        stem = stem.removesuffix(known)
+    return f"{index:06d}-{stem.strip('._')[:80] or 'input'}{suffix}"
+
+
+class RowFile(Protocol):
+    """Rows of one file."""
+
+    def add(self, columns: Columns) -> None: ...
+    def close(self) -> None:
+        """Completes the file, durably."""
+
+    def abandon(self) -> None:
+        """Lets go of the file as it is."""
+
+
+class DocumentSink(Protocol):
+    """Takes the document columns of a scan's events and the end of each file."""
+
+    def add(self, file: int, columns: Columns) -> None: ...
+    def end(self, file: int) -> None: ...
+    def finish(self) -> None:
+        """Waits until all is written; raises what went wrong in writing."""
+
+    def abandon(self) -> None:
+        """Stops without finishing anything."""
+
+
+class NoDocuments:
+    """Keeps nothing."""
+
+    def add(self, file: int, columns: Columns) -> None: ...
+    def end(self, file: int) -> None: ...
+    def finish(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
+class MemoryDocuments:
+    """Keeps all rows."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, list[Columns]] = {}
+
+    def add(self, file: int, columns: Columns) -> None:
+        self._parts.setdefault(file, []).append(with_ids(columns))
+
+    def end(self, file: int) -> None: ...
+    def finish(self) -> None: ...
+    def abandon(self) -> None: ...
+
+    def table(self) -> Table:
+        """All rows in order of files, with the column `file`: its position among the scan's inputs."""
+        parts = [_numbered(file, part) for file in sorted(self._parts) for part in self._parts[file]]
+        return Table.concatenated(parts) if parts else Table({})
+
+
+def _numbered(file: int, columns: Columns) -> Columns:
+    return {"file": np.full(len(columns["byte_offset"]), file, np.int64), **columns}
+
+
+def with_ids(columns: Columns) -> dict[str, NDArray[Any]]:
+    """The columns with `id` as the first: an array of str and None in place of the backend's buffers."""
+    data, offsets = columns["id_bytes"].tobytes(), columns["id_offsets"].tolist()
+    ids = np.empty(len(offsets) - 1, object)
+    for row, null in enumerate(columns["id_null"].tolist()):
+        ids[row] = None if null else data[offsets[row] : offsets[row + 1]].decode()
+    return {"id": ids} | plain_columns(columns)
+
+
+def plain_columns(columns: Columns) -> dict[str, NDArray[Any]]:
+    """Place of the document first, then signals, without the id."""
+    names = [name for name in columns if not name.startswith("id_") and name not in ("byte_offset", "line")]
+    return {name: columns[name] for name in ("byte_offset", "line", *names)}
+
+
+class WrittenDocuments:
+    """Writes one file per input into `folder`, in a thread."""
+
+    def __init__(
+        self, folder: Path, names: Sequence[str], signals: Sequence[str], integers: frozenset[str], as_parquet: bool
+    ):
+        """`names` are the inputs' names, `integers` the signals that are integers."""
+        folder.mkdir()
+        self.paths = [
+            folder / file_name(i, name, ".parquet" if as_parquet else ".jsonl.zst") for i, name in enumerate(names)
+        ]
+        self._open: dict[int, RowFile] = {}
+        kinds = {name: "int64" if name in integers else "double" for name in signals}
+        kinds = {"id": "string", "byte_offset": "int64", "line": "int64"} | kinds | {"n_replaced": "int64"}
+        self._kind = ParquetRows if as_parquet else JsonRows
+        self._kinds = kinds
+        self._queue: queue.Queue[tuple[int, Columns | None] | None] = queue.Queue(QUEUE_LENGTH)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="textassay-documents", daemon=True)
+        self._thread.start()
+
+    def add(self, file: int, columns: Columns) -> None:
+        self._put((file, columns))
+
+    def end(self, file: int) -> None:
+        self._put((file, None))
+
+    def finish(self) -> None:
+        self._put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self) -> None:
+        self._error = self._error or KeyboardInterrupt()
+        self._queue.put(None)
+        self._thread.join()
+        for rows in self._open.values():
+            rows.abandon()
+
+    def read(self, folder: Path) -> Table:
+        """All rows of the files, which lie in `folder` now, as `MemoryDocuments.table` gives them."""
+        read = _read_parquet if self._kind is ParquetRows else _read_lines
+        parts = (read(folder / path.name, self._kinds) for path in self.paths)
+        return Table.concatenated([_numbered(file, part) for file, part in enumerate(parts)])
+
+    def _put(self, item: tuple[int, Columns | None] | None) -> None:
+        if self._error is not None:
+            raise self._error
+        self._queue.put(item)
+
+    def _work(self) -> None:
+        # After an error the queue is still emptied: nobody may wait for a place in it for ever.
+        while (item := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._write(*item)
+                except BaseException as error:  # noqa: BLE001 (raised again in the thread that feeds this one)
+                    self._error = error
+
+    def _write(self, file: int, columns: Columns | None) -> None:
+        if file not in self._open:
+            self._open[file] = self._kind(self.paths[file], self._kinds)
+        if columns is None:
+            self._open.pop(file).close()
+        else:
+            self._open[file].add(columns)
+
+
+class ParquetRows:
+    """A Parquet file. Values of a scan hardly repeat, so no dictionaries; positions grow, so those are stored as
+    differences.
+    """
+
+    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        self._pa = pyarrow
+        self._schema = pyarrow.schema([(name, getattr(pyarrow, _ARROW_TYPES[kind])()) for name, kind in kinds.items()])
+        self._stream = path.open("wb")
+        self._writer = pyarrow.parquet.ParquetWriter(
+            self._stream,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=False,
+            column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == "int64"},
+        )
+        self._waiting: list[Any] = []
+        self._rows = 0
+
+    def add(self, columns: Columns) -> None:
+        self._waiting.append(self._batch(columns))
+        self._rows += self._waiting[-1].num_rows
+        while self._rows >= GROUP_ROWS:
+            self._write_group(GROUP_ROWS)
+
+    def close(self) -> None:
+        if self._rows:
+            self._write_group(self._rows)
+        self._writer.close()
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError):  # closing writes once more, which may be what failed before
+            self._writer.close()
+        with suppress(OSError):
+            self._stream.close()
+
+    def _write_group(self, rows: int) -> None:
+        table = self._pa.Table.from_batches(self._waiting, self._schema)
+        # In one piece: the writer begins a page where a piece begins, and pieces are as the rows arrived.
+        self._writer.write_table(table.slice(0, rows).combine_chunks(), GROUP_ROWS)
+        self._waiting = table.slice(rows).to_batches()
+        self._rows -= rows
+
+    def _batch(self, columns: Columns) -> Any:
+        arrays = [
+            self._ids(columns) if name == "id" else self._pa.array(columns[name], from_pandas=True)
+            for name in self._schema.names
+        ]
+        return self._pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _ids(self, columns: Columns) -> Any:
+        valid = np.packbits(~columns["id_null"], bitorder="little")
+        offsets = columns["id_offsets"].astype(np.int32)
+        buffers = [self._pa.py_buffer(part) for part in (valid, offsets, columns["id_bytes"])]
+        return self._pa.Array.from_buffers(self._pa.string(), len(offsets) - 1, buffers)
+
+
+_ARROW_TYPES = {"string": "string", "int64": "int64", "double": "float64"}
+_NUMPY_TYPES = {"string": object, "int64": np.int64, "double": np.float64}
+
+
+def _read_parquet(path: Path, kinds: Mapping[str, str]) -> Columns:
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path, columns=list(kinds))
+    return {name: table[name].to_numpy() for name in kinds}
+
+
+def _read_lines(path: Path, kinds: Mapping[str, str]) -> Columns:
+    with path.open("rb") as stream, zstandard.ZstdDecompressor().stream_reader(stream) as lines:
+        rows = [json.loads(line) for line in lines.read().splitlines()]
+    return {name: np.array([row[name] for row in rows], _NUMPY_TYPES[kind]) for name, kind in kinds.items()}
+
+
+class JsonRows:
+    """A zstd-compressed JSONL file."""
+
+    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
+        self._names = list(kinds)
+        self._stream = path.open("wb")
+        self._lines = ZstdLines(self._stream)
+
+    def add(self, columns: Columns) -> None:
+        table = Table(with_ids(columns))
+        for row in table.rows():
+            self._lines.write({name: row[name] for name in self._names})
+
+    def close(self) -> None:
+        self._lines.close()
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError):
+            self._lines.close()
+        with suppress(OSError):
+            self._stream.close()
+
+
+class ZstdLines:
+    """JSON values, one a line, compressed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._frame = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(stream, closefd=False)
+        self._waiting: list[str] = []
+
+    def write(self, value: Any) -> None:
+        self._waiting.append(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        if len(self._waiting) >= LINES_AT_ONCE:
+            self._compress()
+
+    def close(self) -> None:
+        self._compress()
+        self._frame.close()
+
+    def _compress(self) -> None:
+        self._frame.write("".join(self._waiting).encode())
+        self._waiting.clear()

@@ -1,0 +1,53 @@
+"""Error types. Library code raises them; only the command line prints."""
+
+from os import fspath
+from pathlib import Path
+
+
+class TextassayError(Exception):
+    """Base of all errors that textassay raises on purpose."""
+
+
+class UsageError(TextassayError, ValueError):
+    """What was asked for is unknown or contradicts itself: a signal, an option, a setting."""
+
+
+class InputError(UsageError):
+    """An input that does not exist or holds nothing to scan."""
+
+
+class OutputError(TextassayError):
+    """Writing results failed, as on a full disk."""
+
+
+class FolderError(UsageError):
+    """A folder that results may not be written to: it holds something else, or another process writes there."""
+
+
+class BackendError(TextassayError, ImportError):
+    """The wanted backend cannot run here."""
+
+
+class ProfileError(TextassayError, ValueError):
+    """A profile file that cannot be read.
+
+    `path` is the file (or `<bytes>`), `byte_offset` where reading stopped, `reason` what was wanted and what was found.
+    """
+
+    def __init__(self, path: str | Path, byte_offset: int, reason: str) -> None:
+        super().__init__(f"{fspath(path)}: byte {byte_offset}: {reason}")
+        self.path = fspath(path)
+        self.byte_offset = byte_offset
+        self.reason = reason
+
+
+class BackendWarning(UserWarning):
+    """Another backend than the compiled one runs."""
+
+
+class InputWarning(UserWarning):
+    """An input was left out."""
+
+
+class OutputWarning(UserWarning):
+    """A result is written in another form than the best one."""

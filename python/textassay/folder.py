@@ -1,0 +1,139 @@
+"""OUT/: claimed before a scan, filled aside, put in place at the end."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from textassay.atomic import sync_folder
+from textassay.errors import FolderError, OutputError
+
+MANIFEST = "manifest.json"
+MANIFEST_SCHEMA = "textassay.manifest/1"
+OURS = (
+    "summary.json",
+    "profile.tap",
+    "documents",
+    "batches.parquet",
+    "batches.jsonl.zst",
+    "errors.jsonl",
+    "report.html",
+    MANIFEST,
+)
+"""All that textassay may have put there. The manifest is written last and says that the rest is whole."""
+
+PARTIAL = ".partial"
+LOCK = "lock"
+
+
+class OutputFolder:
+    """A folder for results. What is put into `partial`, inside it, takes the place of earlier results on `commit`."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        """Claims the folder for this process.
+
+        Raises `FolderError` where it holds anything but earlier results, or another process is writing to it, and
+        `OutputError` where it cannot be written.
+        """
+        self.path = Path(path)
+        self.partial = self.path / PARTIAL
+        self._committing = False
+        try:
+            _refuse_foreign(self.path)
+            self.partial.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.partial / LOCK, self.path)
+            _clear(self.partial)
+        except OSError as error:
+            raise OutputError(f"cannot write to {self.path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[BinaryIO]:
+        """A file to write, durable when it is closed."""
+        with (self.partial / name).open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def write_json(self, name: str, value: Any) -> None:
+        with self.file(name) as stream:
+            stream.write(json_text(value).encode())
+
+    def commit(self) -> None:
+        """Puts the new results in the place of the old ones, the manifest last."""
+        self._committing = True
+        for folder in (entry for entry in self.partial.iterdir() if entry.is_dir()):
+            sync_folder(folder)
+        for name in (MANIFEST, *OURS):
+            _remove(self.path / name)
+        for name in OURS:
+            if (self.partial / name).exists():
+                (self.partial / name).rename(self.path / name)
+        self._release()
+        sync_folder(self.path)
+
+    def discard(self) -> None:
+        """Leaves earlier results as they were. Does nothing once `commit` has begun: then only a new run can mend it."""
+        if self._committing:
+            return
+        with suppress(OSError):
+            self._release()
+        with suppress(OSError):
+            self.path.rmdir()  # only where it is empty, so where this scan made it
+
+    def _release(self) -> None:
+        _clear(self.partial)
+        (self.partial / LOCK).unlink()
+        self.partial.rmdir()
+        os.close(self._lock)
+
+
+def json_text(value: Any) -> str:
+    """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise FolderError(f"{path} is a file; wanted a folder, new, empty, or with the results of an earlier run")
+    present = set(os.listdir(path)) if path.exists() else set()
+    # Left by a run that was killed: the lock file is ours.
+    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path / MANIFEST)
+    if not ours:
+        some = ", ".join(sorted(present)[:3])
+        raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")
+
+
+def _is_ours(manifest: Path) -> bool:
+    try:
+        content = json.loads(manifest.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("schema") == MANIFEST_SCHEMA
+
+
+def _locked(lock: Path, path: Path) -> int:
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise FolderError(f"another process is writing to {path}") from error
+    return descriptor
+
+
+def _clear(partial: Path) -> None:
+    for entry in partial.iterdir():
+        if entry.name != LOCK:
+            _remove(entry)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""From what the user names to the files to scan."""
+
+import os
+import stat
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from glob import glob, has_magic
+from os import PathLike
+from pathlib import Path
+
+from textassay.errors import InputError, InputWarning
+
+SHARD_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.zst", ".ndjson.zst", ".jsonl.gz", ".ndjson.gz", ".zst", ".gz")
+"""What is taken from a folder. A file that is named itself may be called anything: its content decides."""
+
+OWN_FILES = ("manifest.json", "profile.tap")
+"""A folder with these is the output of a scan, and its `errors.jsonl` no corpus."""
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to scan, or standard input."""
+
+    name: str
+    """As given or found, fit for printing: bytes that are no UTF-8 are escaped."""
+    source: bytes | int
+    """Path for the operating system, or an open file descriptor."""
+    size: int | None
+    """Bytes on disk; None for a pipe."""
+    mtime_ns: int | None
+
+
+def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Input]:
+    """Files, folders (recursively), globs (also `**`), `@list` (one of these a line, `#` comments), `-` (standard
+    input).
+
+    Sorted by name, each file once however it was named: a file that is found twice (same device and inode) raises an
+    `InputWarning`. Raises `InputError` for what does not exist, matches nothing or holds no shard.
+    """
+    items = [given] if isinstance(given, (str, PathLike)) else list(given)
+    if not items:
+        raise InputError("no input: wanted files, folders, globs, @list or -")
+    paths = [path for item in items for path in _expand(os.fspath(item))]
+    found: dict[tuple[int, int], Input] = {}
+    for path in sorted(set(paths), key=os.fsencode):
+        entry, identity = _describe(path)
+        if identity in found:
+            warnings.warn(f"{entry.name} is the same file as {found[identity].name}: scanned once", InputWarning, 2)
+        else:
+            found[identity] = entry
+    return list(found.values())
+
+
+def _expand(item: str) -> Iterator[str]:
+    if item == STDIN:
+        yield item
+    elif item.startswith("@") and not os.path.lexists(item):
+        for line in _list_lines(item[1:]):
+            yield from _expand_path(line)
+    else:
+        yield from _expand_path(item)
+
+
+def _list_lines(path: str) -> list[str]:
+    try:
+        # Bytes that are no UTF-8 pass through, as they may in file names.
+        text = sys.stdin.read() if path == STDIN else Path(path).read_text("utf-8", "surrogateescape")
+    except OSError as error:
+        raise InputError(f"cannot read the list @{path}: {error.strerror}") from error
+    lines = [line.strip() for line in text.split("\n")]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise InputError(f"the list @{path} names no input")
+    return lines
+
+
+def _expand_path(item: str) -> Iterator[str]:
+    if os.path.isdir(item):
+        yield from _shards_in(item)
+    elif os.path.lexists(item):
+        yield item
+    elif has_magic(item):
+        yield from _matches(item)
+    else:
+        raise InputError(f"{printable(item)}: no such file or folder")
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    matches = glob(pattern, recursive=True)
+    shards = [path for path in matches if not os.path.isdir(path)]
+    if not shards:
+        what = "only folders" if matches else "nothing"
+        raise InputError(f"{printable(pattern)}: the pattern matches {what}")
+    yield from shards
+
+
+def _shards_in(folder: str) -> Iterator[str]:
+    shards, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(place)
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen or all(name in names for name in OWN_FILES):
+            if identity not in seen:
+                warnings.warn(f"{printable(place)} holds the results of a scan: left out", InputWarning, 2)
+            folders.clear()  # a cycle of links, or not a corpus
+            continue
+        seen.add(identity)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        shards += [os.path.join(place, name) for name in names if _is_shard(name)]
+    if not shards:
+        raise InputError(f"{printable(folder)}: no file ending in {', '.join(SHARD_SUFFIXES)} in this folder")
+    yield from shards
+
+
+def _is_shard(name: str) -> bool:
+    return not name.startswith(".") and name.endswith(SHARD_SUFFIXES)
+
+
+def _describe(path: str) -> tuple[Input, tuple[int, int]]:
+    try:
+        status = os.fstat(sys.stdin.fileno()) if path == STDIN else os.stat(path)
+    except OSError as error:
+        raise InputError(f"{printable(path)}: {error.strerror or error}") from error
+    regular = stat.S_ISREG(status.st_mode)
+    entry = Input(
+        name=printable(path),
+        source=sys.stdin.fileno() if path == STDIN else os.fsencode(path),
+        size=status.st_size if regular else None,
+        mtime_ns=status.st_mtime_ns if regular else None,
+    )
+    return entry, (status.st_dev, status.st_ino)
+
+
+def printable(path: str) -> str:
+    """A file name as valid Unicode."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

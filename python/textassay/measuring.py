@@ -1,0 +1,114 @@
+"""Texts in memory: `measure` gives a row per text, `Scanner` also keeps a profile, for use inside another pipeline."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textassay import _backend
+from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure
+from textassay.cpus import usable_cpus
+from textassay.lexicon import Lexicon
+from textassay.profile import Profile
+from textassay.table import Table
+from textassay.texts import Texts, chunks_of
+
+
+def measure(
+    texts: Any,
+    signals: str | Iterable[str] = "default",
+    *,
+    tokens: str = "word",
+    lexicon: Lexicon | None = None,
+    threads: int | None = None,
+) -> Table:
+    """One row per text, a column per signal, and `n_replaced` (lone surrogates that became U+FFFD).
+
+    `texts` is a list or iterable of str, a numpy array of strings, or anything with `__arrow_c_stream__` or
+    `__arrow_c_array__` (needs pyarrow; string and large_string data are not copied). Columns are int64 or float64;
+    NaN is null. Where a text is None or null its whole row is NaN, and all integer columns become float64.
+
+    Raises `UsageError` on an unknown signal, `TypeError` on what is no text, `ValueError` on Arrow data that is not
+    valid UTF-8.
+    """
+    configuration, used = configure(signals, tokens, BATCH_TOKENS, MAX_TYPES, lexicon)
+    measurer = make_measurer(configuration, used, threads)
+    parts = [_measured(measurer.measure, chunk) for chunk in chunks_of(texts)]
+    return Table.concatenated(parts or [_measured(measurer.measure, NO_TEXTS)])
+
+
+class Scanner:
+    """Measures texts as they come by and counts them into a profile, as the documents of one file.
+
+    >>> scanner = Scanner()
+    >>> for texts in pipeline:
+    ...     table = scanner.update(texts)
+    >>> scanner.profile.summary()
+    """
+
+    def __init__(
+        self,
+        signals: str | Iterable[str] = "default",
+        *,
+        tokens: str = "word",
+        batch_tokens: int = BATCH_TOKENS,
+        max_types: int = MAX_TYPES,
+        lexicon: Lexicon | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon)
+        self._measurer = make_measurer(self._configuration, used, threads)
+        self._replaced = 0
+
+    def update(self, texts: Any) -> Table:
+        """Counts the texts and returns what `measure` returns. Null texts are rows of the table and are not counted."""
+        parts = []
+        for chunk in chunks_of(texts):
+            parts.append(_measured(self._measurer.update, chunk))
+            self._replaced += 0 if chunk.replaced is None else int(chunk.replaced.sum())
+        return Table.concatenated(parts or [_measured(self._measurer.measure, NO_TEXTS)])
+
+    @property
+    def profile(self) -> Profile:
+        """A copy of the counts so far; the open batch counts as closed."""
+        state = self._measurer.profile()
+        state.add_totals(dict.fromkeys(state.totals(), 0) | {"n_replaced": self._replaced})
+        return Profile.from_state(self._configuration, state)
+
+    @property
+    def batches(self) -> Table:
+        """A row per batch closed so far."""
+        return Table(self._measurer.batches())
+
+
+NO_TEXTS = Texts(np.zeros(0, np.uint8), np.zeros(1, np.int64), 0)
+
+
+def make_measurer(configuration: Configuration, lexicon: Lexicon, threads: int | None) -> Any:
+    """A backend's Measurer. Raises `UsageError` on a number of threads out of range."""
+    used = usable_cpus() if threads is None else threads
+    check_limits(configuration.tokens, threads=used)
+    return _backend.get().Measurer(
+        list(configuration.signals),
+        tokens=configuration.tokens,
+        markers=lexicon.phrases,
+        batch_tokens=configuration.batch_tokens,
+        max_types=configuration.max_types,
+        threads=used,
+    )
+
+
+def _measured(call: Any, texts: Texts) -> Mapping[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = dict(call(texts.data, texts.offsets))
+    if texts.replaced is not None:
+        columns["n_replaced"] = columns["n_replaced"] + texts.replaced
+    if texts.present is None:
+        return columns
+    return {name: _spread(column, texts.present, texts.n_rows) for name, column in columns.items()}
+
+
+def _spread(column: NDArray[Any], present: NDArray[np.int64], n_rows: int) -> NDArray[np.float64]:
+    rows = np.full(n_rows, np.nan)
+    rows[present] = column
+    return rows

@@ -1,0 +1,89 @@
+"""Profiles of parts of a corpus, added up."""
+
+import json
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from textassay.errors import InputError
+from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.profile import Profile
+from textassay.summary import ACCOUNTS, DAMAGED_SHOWN, summary_of
+
+
+def merge_profiles(paths: Sequence[str | PathLike[str]]) -> tuple[Profile, dict[str, Any]]:
+    """The profile of all corpora together, and its summary.
+
+    `paths` are `.tap` files or folders that `scan` wrote; the first is loaded, the others are added chunk by chunk.
+    The summary's `inputs` are added up where all are such folders, otherwise they are None but for `profiles`.
+
+    Raises `InputError` where there is nothing to merge, `UsageError` where configurations differ, `ProfileError` on
+    damage.
+    """
+    if not paths:
+        raise InputError("no profile: wanted .tap files or folders that scan wrote")
+    files = [_profile_file(Path(path)) for path in paths]
+    profile = Profile.load(files[0])
+    for file in files[1:]:
+        profile.merge_file(file)
+    inputs = {"profiles": len(files)} | _added_inputs([Path(path) for path in paths])
+    return profile, summary_of(profile, inputs, {})
+
+
+def write_merged(
+    out: str | PathLike[str], profile: Profile, summary: dict[str, Any], paths: Sequence[str | PathLike[str]]
+) -> None:
+    """Writes profile.tap, summary.json and a manifest that names the profiles. Raises `FolderError` as a scan does."""
+    folder = OutputFolder(out)
+    try:
+        digest = profile.save(folder.partial / "profile.tap")
+        folder.write_json("summary.json", summary)
+        names = [str(path) for path in paths]
+        folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": names})
+        folder.commit()
+    except BaseException:
+        folder.discard()
+        raise
+
+
+def _profile_file(path: Path) -> Path:
+    file = path / "profile.tap" if path.is_dir() else path
+    if not file.exists():
+        raise InputError(f"{file}: no such profile")
+    return file
+
+
+def _added_inputs(paths: Sequence[Path]) -> dict[str, Any]:
+    found = [_inputs_beside(path) for path in paths]
+    added: dict[str, Any] = {}
+    for name in ("files", "files_damaged", "bytes", "bytes_compressed", "lines", "documents", "malformed"):
+        added[name] = _sum([one.get(name) for one in found])
+    added["malformed_by_reason"] = _sums([one.get("malformed_by_reason") for one in found])
+    for name in ("frames", "frames_without_checksum"):
+        added[name] = _sum([one.get(name) for one in found])
+    accounts = [one.get("accounted", {}) for one in found]
+    added["accounted"] = {name: _sum([one.get(name) for one in accounts]) for name in ACCOUNTS}
+    added["balanced"] = all(one.get("balanced", False) for one in found)
+    added["damaged"] = [entry for one in found for entry in one.get("damaged", [])][:DAMAGED_SHOWN]
+    return added
+
+
+def _inputs_beside(path: Path) -> dict[str, Any]:
+    """The inputs that the summary in a scan's folder names; nothing for a bare profile."""
+    try:
+        content = json.loads((path / "summary.json").read_bytes())
+        return dict(content["inputs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    return None if None in values else sum(value for value in values if value is not None)
+
+
+def _sums(counts: Sequence[dict[str, int] | None]) -> dict[str, int] | None:
+    if None in counts:
+        return None
+    names = sorted({name for one in counts if one for name in one})
+    return {name: sum(one.get(name, 0) for one in counts if one) for name in names}

@@ -1,0 +1,388 @@
+"""The main job: shards in, one profile and its views out."""
+
+import json
+import math
+import resource
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from textassay import _backend
+from textassay.batches import Batches
+from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure
+from textassay.cpus import usable_cpus
+from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments
+from textassay.errors import OutputError, OutputWarning, UsageError
+from textassay.fields import parse_field
+from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.inputs import Input, resolve_inputs
+from textassay.lexicon import Lexicon
+from textassay.profile import Profile
+from textassay.spool import Spool
+from textassay.summary import inputs_of, summary_of
+from textassay.table import Table
+
+MAX_RECORD_BYTES = 64 << 20
+MAX_WINDOW_LOG = 27
+MAX_TEXT_FIELDS = 63
+POLL_SECONDS = 0.1
+
+DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
+DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a scan is. `bytes_total` is the size of all files; None with a pipe among them."""
+
+    files: int
+    n_files: int
+    bytes_compressed: int
+    bytes_total: int | None
+    bytes: int
+    documents: int
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What a scan found.
+
+    `outcomes` tells for each input, in order of names, how its reading ended and where its bytes went.
+    """
+
+    profile: Profile
+    summary: dict[str, Any]
+    inputs: tuple[Input, ...]
+    outcomes: tuple[Mapping[str, Any], ...]
+    out: Path | None
+    _documents: DocumentSink
+    _batches: Batches
+    _errors: Spool
+
+    @property
+    def documents(self) -> Table | None:
+        """A row per document; `file` is a position in `inputs`. None where they were not asked for.
+
+        With `documents="memory"` they are here, otherwise they are read from the files in `out`.
+        """
+        if isinstance(self._documents, MemoryDocuments):
+            return self._documents.table()
+        if isinstance(self._documents, WrittenDocuments) and self.out is not None:
+            return self._documents.read(self.out / "documents")
+        return None
+
+    @property
+    def batches(self) -> Table:
+        """A row per batch; `file` is a position in `inputs`."""
+        return self._batches.table()
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """Malformed records and damaged files: `file`, `line`, `byte_offset`, `reason`."""
+        return [json.loads(line) for _, block in self._errors.blocks() for line in block.splitlines()]
+
+    def is_damaged(self, malformed_budget: float = 0) -> bool:
+        """Whether a file was damaged, or more records were malformed than the budget allows.
+
+        A budget below 1 is a share of all records, otherwise a number of them.
+        """
+        inputs = self.summary["inputs"]
+        allowed = malformed_budget
+        if 0 < malformed_budget < 1:
+            allowed = malformed_budget * (inputs["malformed"] + inputs["documents"])
+        return inputs["files_damaged"] > 0 or inputs["malformed"] > allowed
+
+
+def scan(
+    inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
+    out: str | PathLike[str] | None = None,
+    *,
+    signals: str | Iterable[str] = "default",
+    tokens: str = "word",
+    text_fields: str | Sequence[str] = "text",
+    id_field: str = "id",
+    lexicon: Lexicon | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    entropy_floor: float | None = None,
+    max_types: int = MAX_TYPES,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    max_window_log: int = MAX_WINDOW_LOG,
+    threads: int | None = None,
+    documents: DocumentsChoice = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ScanResult:
+    """Scans JSONL shards (plain, zstd, gzip) and returns their profile with its views.
+
+    `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
+    profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
+    it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
+    (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
+    else JSONL, and none without `out`. `threads` defaults to the CPUs that this process may use.
+
+    Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
+    `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
+    stopping all threads.
+    """
+    started = time.perf_counter(), time.process_time()
+    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon)
+    fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
+    if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
+        raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
+    if entropy_floor is not None and not entropy_floor >= 0:
+        raise UsageError(f"entropy_floor={entropy_floor}: wanted bits, from 0")
+    used_threads = usable_cpus() if threads is None else threads
+    check_limits(tokens, max_record_bytes=max_record_bytes, max_window_log=max_window_log, threads=used_threads)
+    files = resolve_inputs(inputs)
+    options = {
+        "signals": list(configuration.signals),
+        "tokens": tokens,
+        "text_fields": fields,
+        "id_field": parse_field(id_field),
+        "markers": used.phrases,
+        "batch_tokens": batch_tokens,
+        "max_types": max_types,
+        "max_record_bytes": max_record_bytes,
+        "max_window_log": max_window_log,
+        "threads": used_threads,
+    }
+    form = _document_form(documents, out is not None)
+    job = _Job(files, configuration, entropy_floor, form, out)
+    try:
+        result = job.run(options, on_progress, started)
+    except BaseException as error:
+        job.abandon()
+        if isinstance(error, OSError) and out is not None:
+            raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
+        raise
+    return result
+
+
+def _document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
+    """What "auto" means here. Raises `UsageError` where the choice cannot be had."""
+    if choice not in ("auto", "parquet", "jsonl", "memory", "none"):
+        raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, memory or none")
+    if choice in ("parquet", "jsonl") and not has_out:
+        raise UsageError(f"documents={choice!r} needs a folder to write to")
+    if choice == "parquet" and not has_pyarrow():
+        raise UsageError("documents='parquet' needs pyarrow: pip install 'textassay[arrow]'")
+    if choice != "auto":
+        return choice
+    if not has_out:
+        return "none"
+    if not has_pyarrow():
+        text = "documents and batches are written as JSONL.zst; for Parquet: pip install 'textassay[arrow]'"
+        warnings.warn(text, OutputWarning, 3)
+        return "jsonl"
+    return "parquet"
+
+
+def has_pyarrow() -> bool:
+    return find_spec("pyarrow") is not None
+
+
+class _Job:
+    """One scan: takes the backend's events apart, keeps what they carry, writes it."""
+
+    def __init__(
+        self,
+        files: Sequence[Input],
+        configuration: Configuration,
+        floor: float | None,
+        form: DocumentsChoice,
+        out: str | PathLike[str] | None,
+    ) -> None:
+        self.files = files
+        self.names = [file.name for file in files]
+        self.configuration = configuration
+        self.floor = floor
+        self.form = form
+        sizes = [file.size for file in files]
+        self.bytes_total = None if None in sizes else sum(size for size in sizes if size is not None)
+        self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
+        self.digests: list[str | None] = [None] * len(files)
+        self.documents: DocumentSink = NoDocuments()
+        self.running: Any = None
+        # Last, since from here on the folder is claimed: what fails now has to be abandoned.
+        self.folder = None if out is None else OutputFolder(out)
+
+    def _document_sink(self) -> DocumentSink:
+        if self.form == "memory":
+            return MemoryDocuments()
+        if self.form == "none" or self.folder is None:
+            return NoDocuments()
+        integers = frozenset(_backend.get().INTEGER_SIGNALS)
+        folder = self.folder.partial / "documents"
+        return WrittenDocuments(folder, self.names, self.configuration.signals, integers, self.form == "parquet")
+
+    def run(
+        self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None, started: tuple[float, float]
+    ) -> ScanResult:
+        partial = None if self.folder is None else self.folder.partial
+        self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
+        self.errors = Spool(partial)
+        self.documents = self._document_sink()
+        sources = [file.source for file in self.files]
+        self.running = _backend.get().Scan(sources, documents=self.form != "none", **options)
+        self._drain(on_progress)
+        self.documents.finish()
+        outcomes = [outcome for outcome in self.outcomes if outcome is not None]
+        profile = Profile.from_state(self.configuration, self.running.profile())
+        summary = summary_of(profile, inputs_of(self.names, outcomes), self._batch_figures())
+        summary["performance"] = _performance(summary, started, options["threads"])
+        if self.folder is not None:
+            self._write(self.folder, profile, summary, options)
+        path = None if self.folder is None else self.folder.path
+        sinks = (self.documents, self.batches, self.errors)
+        return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks)
+
+    def abandon(self) -> None:
+        """Stops everything; results of an earlier scan stay as they were."""
+        if self.running is not None:
+            self.running.cancel()
+            with suppress(Exception):  # what was wrong may be said once more; the first time counts
+                while self.running.next() is not None:
+                    pass
+        self.documents.abandon()
+        if self.folder is not None:
+            self.folder.discard()
+
+    def _drain(self, on_progress: Callable[[Progress], None] | None) -> None:
+        told, ended = -math.inf, False
+        while not ended:
+            try:
+                # With a timeout, or Ctrl-C would wait for the next event.
+                event = self.running.next(POLL_SECONDS)
+            except TimeoutError:
+                pass
+            else:
+                ended = event is None
+                if not ended:
+                    self._take(event)
+            now = time.monotonic()
+            if on_progress is not None and (ended or now - told >= POLL_SECONDS):
+                on_progress(self._progress())
+                told = now
+
+    def _progress(self) -> Progress:
+        done = self.running.progress()
+        return Progress(
+            files=done["files"],
+            n_files=len(self.files),
+            bytes_compressed=done["bytes_compressed"],
+            bytes_total=self.bytes_total,
+            bytes=done["bytes"],
+            documents=done["documents"],
+        )
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        file = event["file"]
+        if "documents" in event:
+            self.documents.add(file, event["documents"])
+        if event.get("errors"):
+            self.errors.append(file, _error_lines(self.names[file], event["errors"]))
+        if "batches" in event:
+            self.batches.add(file, event["batches"])
+        if "outcome" in event:
+            self._end(file, event["outcome"])
+
+    def _end(self, file: int, outcome: Mapping[str, Any]) -> None:
+        self.outcomes[file] = outcome
+        self.documents.end(file)
+        if outcome["status"] != "ok":
+            what = f"{outcome['status']}: {outcome['reason']}"
+            self.errors.append(file, _error_lines(self.names[file], [(None, outcome["byte_offset"], what)]))
+        if self.folder is not None:
+            self.digests[file] = digest_of(self.files[file])
+
+    def _batch_figures(self) -> dict[str, Any]:
+        figures: dict[str, Any] = {"entropy_floor": self.floor}
+        if self.floor is not None:
+            figures |= {"below_floor": self.batches.n_below, "below_floor_short": self.batches.n_below_short}
+        return figures | {"worst": self.batches.worst(self.names)}
+
+    def _write(
+        self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> None:
+        digest = profile.save(folder.partial / "profile.tap")
+        folder.write_json("summary.json", summary)
+        with folder.file("errors.jsonl") as stream:
+            for _, block in self.errors.blocks():
+                stream.write(block)
+        if self.form == "jsonl" or not has_pyarrow():
+            with folder.file("batches.jsonl.zst") as stream:
+                self.batches.write_json(stream, self.names)
+        else:
+            with folder.file("batches.parquet") as stream:
+                self.batches.write_parquet(stream, self.names)
+        folder.write_json(MANIFEST, self._manifest(options, digest))
+        folder.commit()
+
+    def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
+        settings = {name: value for name, value in options.items() if name not in ("markers", "threads")}
+        settings |= {"markers": self.configuration.markers, "entropy_floor": self.floor, "documents": self.form}
+        paths = self.documents.paths if isinstance(self.documents, WrittenDocuments) else None
+        inputs = [
+            {
+                "path": file.name,
+                "size": file.size,
+                "mtime_ns": file.mtime_ns,
+                "digest": self.digests[index],
+                "documents": None if paths is None else f"documents/{paths[index].name}",
+                "outcome": self.outcomes[index],
+            }
+            for index, file in enumerate(self.files)
+        ]
+        return {
+            "schema": MANIFEST_SCHEMA,
+            "settings": settings,
+            "profile_digest": profile_digest,
+            "digest_kind": DIGEST_KIND,
+            "inputs": inputs,
+        }
+
+
+def _error_lines(name: str, errors: Iterable[tuple[int | None, int, str]]) -> bytes:
+    rows = ({"file": name, "line": line, "byte_offset": offset, "reason": reason} for line, offset, reason in errors)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def digest_of(file: Input) -> str | None:
+    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe and for what cannot be read any more."""
+    if file.size is None or isinstance(file.source, int):
+        return None
+    digest = blake2b(file.size.to_bytes(8, "little"), digest_size=16)
+    try:
+        with open(file.source, "rb") as stream:
+            digest.update(stream.read(MEBIBYTE))
+            stream.seek(max(0, file.size - MEBIBYTE))
+            digest.update(stream.read(MEBIBYTE))
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def _performance(summary: Mapping[str, Any], started: tuple[float, float], threads: int) -> dict[str, Any]:
+    seconds, cpu_seconds = time.perf_counter() - started[0], time.process_time() - started[1]
+    done = {name: summary["inputs"][name] for name in ("bytes", "bytes_compressed", "documents")}
+    done["tokens"] = summary["corpus"]["n_tokens"]
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "threads": threads,
+        **{f"{name}_per_second": value / seconds for name, value in done.items()},
+        "peak_memory_bytes": _peak_memory(),
+        "backend": _backend.get().backend_info(),
+    }
+
+
+def _peak_memory() -> int:
+    """Of the process so far. Linux counts in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

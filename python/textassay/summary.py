@@ -1,0 +1,79 @@
+"""summary.json: the figures of a scan or of a merge, as one JSON object."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from textassay.profile import Profile
+
+SCHEMA = "textassay.summary/1"
+ACCOUNTS = ("bytes_parsed", "bytes_malformed", "bytes_blank", "bytes_too_long", "bytes_lost")
+DAMAGED_SHOWN = 100
+
+
+def summary_of(profile: Profile, inputs: Mapping[str, Any], batches: Mapping[str, Any]) -> dict[str, Any]:
+    """Equal for equal input: `performance` is for the caller to add."""
+    return {
+        "schema": SCHEMA,
+        "configuration": _configuration(profile),
+        "inputs": dict(inputs),
+        "corpus": profile.summary(),
+        "documents": profile.distributions(),
+        "batches": {
+            "n_batches": profile.totals()["n_batches"],
+            "batch_tokens": profile.configuration.batch_tokens,
+            **batches,
+            "distributions": profile.batch_distributions(),
+        },
+    }
+
+
+def _configuration(profile: Profile) -> dict[str, Any]:
+    mine = profile.configuration
+    return {
+        "tokens": mine.tokens,
+        "signals": list(mine.signals),
+        "max_types": mine.max_types,
+        "markers": mine.markers,
+        "unicode": mine.unicode,
+    }
+
+
+def inputs_of(names: Sequence[str], outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What became of every input byte. `outcomes` are a backend's FileOutcomes, one for each name.
+
+    `accounted` holds uncompressed bytes, which add up to `bytes` (law 2); `bytes_lost` alone is compressed bytes
+    behind a damage.
+    """
+
+    def total(key: str) -> int:
+        return sum(int(outcome[key]) for outcome in outcomes)
+
+    reasons: dict[str, int] = {}
+    for outcome in outcomes:
+        for reason, number in outcome["malformed_by_reason"].items():
+            reasons[reason] = reasons.get(reason, 0) + int(number)
+    accounted = {key: total(key) for key in ACCOUNTS}
+    damaged = [
+        damage(name, outcome) for name, outcome in zip(names, outcomes, strict=True) if outcome["status"] != "ok"
+    ]
+    return {
+        "files": len(outcomes),
+        "files_damaged": len(damaged),
+        "bytes": total("bytes"),
+        "bytes_compressed": total("bytes_compressed"),
+        "lines": total("lines"),
+        "documents": total("documents"),
+        "malformed": total("malformed"),
+        "malformed_by_reason": dict(sorted(reasons.items())),
+        "frames": total("frames"),
+        "frames_without_checksum": total("frames_without_checksum"),
+        "accounted": accounted,
+        "balanced": sum(accounted.values()) - accounted["bytes_lost"] == total("bytes"),
+        "damaged": damaged[:DAMAGED_SHOWN],
+    }
+
+
+def damage(name: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Where and why a file ended early."""
+    keys = ("status", "reason", "byte_offset", "compressed_offset", "bytes_lost")
+    return {"file": name} | {key: outcome[key] for key in keys}

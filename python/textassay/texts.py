@@ -1,0 +1,123 @@
+"""Texts in memory, as the backend wants them: all UTF-8 in one array, and offsets."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNK_TEXTS = 1 << 16
+CHUNK_CHARACTERS = 1 << 26
+"""An iterable is taken in chunks of at most this size, so that it may be longer than the memory."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Text i is data[offsets[i]:offsets[i + 1]]; nulls are left out.
+
+    `present` are the positions of the texts among all rows, None where no row is null; `replaced` counts the lone
+    surrogates that became U+FFFD in each text, None where there were none.
+    """
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    n_rows: int
+    present: NDArray[np.int64] | None = None
+    replaced: NDArray[np.int64] | None = None
+
+
+def chunks_of(texts: Any) -> Iterator[Texts]:
+    """Texts of a list or iterable of str, of a numpy array of strings, or of an Arrow array or stream of strings.
+
+    None and Arrow nulls are null rows. Raises `TypeError` naming the first row that is something else.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise TypeError("texts: wanted several texts, found a single string; pass [text]")
+    if hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
+        yield from _from_arrow(texts)
+    elif isinstance(texts, np.ndarray):
+        yield from _from_iterable(texts.reshape(-1).tolist())
+    elif isinstance(texts, Iterable):
+        yield from _from_iterable(texts)
+    else:
+        raise TypeError(f"texts: wanted strings or Arrow data, found {type(texts).__name__}")
+
+
+def _from_iterable(texts: Iterable[Any]) -> Iterator[Texts]:
+    first = 0
+    for chunk in _chunked(texts):
+        yield _from_list(chunk, first)
+        first += len(chunk)
+
+
+def _chunked(texts: Iterable[Any]) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    size = 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text) if isinstance(text, str) else 0
+        if len(chunk) >= CHUNK_TEXTS or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _from_list(rows: list[Any], first: int) -> Texts:
+    """`first` is the position of rows[0] in the whole input; errors name it."""
+    for position, row in enumerate(rows):
+        if row is not None and not isinstance(row, str):
+            raise TypeError(f"texts[{first + position}]: wanted a string or None, found {type(row).__name__}")
+    texts = [row for row in rows if row is not None]
+    replaced = None
+    try:
+        encoded = [text.encode() for text in texts]
+    except UnicodeEncodeError:  # Python strings can hold lone surrogates, JSON's escapes make them
+        mended = [_SURROGATE.subn("\N{REPLACEMENT CHARACTER}", text) for text in texts]
+        encoded = [text.encode() for text, _ in mended]
+        replaced = np.array([count for _, count in mended], np.int64)
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
+    present = None
+    if len(texts) < len(rows):
+        present = np.array([position for position, row in enumerate(rows) if row is not None], np.int64)
+    return Texts(np.frombuffer(b"".join(encoded), np.uint8), offsets, len(rows), present, replaced)
+
+
+def _from_arrow(texts: Any) -> Iterator[Texts]:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise TypeError("texts: Arrow data needs pyarrow: pip install 'textassay[arrow]'") from error
+    if hasattr(texts, "__arrow_c_stream__"):
+        column = pyarrow.chunked_array(texts)
+    else:
+        column = pyarrow.chunked_array([pyarrow.array(texts)])
+    for chunk in column.chunks:
+        yield _from_arrow_array(chunk, pyarrow)
+
+
+def _from_arrow_array(array: Any, pyarrow: Any) -> Texts:
+    kind = array.type
+    if pyarrow.types.is_dictionary(kind):
+        array, kind = array.dictionary_decode(), kind.value_type
+    if pyarrow.types.is_null(kind) or pyarrow.types.is_string_view(kind):
+        array = array.cast(pyarrow.large_string())
+    elif not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+        raise TypeError(f"texts: wanted a column of strings, found {kind}")
+    n_rows, present = len(array), None
+    if array.null_count:
+        present = np.flatnonzero(np.asarray(array.is_valid()))
+        array = array.drop_null()
+    width = np.int32 if pyarrow.types.is_string(array.type) else np.int64
+    _, offset_buffer, data_buffer = array.buffers()
+    offsets = np.zeros(1, width)
+    if offset_buffer is not None and offset_buffer.size:
+        offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
+    data = np.zeros(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
+    whole = offsets.astype(np.int64, copy=False)
+    return Texts(data[whole[0] : whole[-1]], whole - whole[0], n_rows, present)
