@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -53,7 +54,7 @@ FrameHeader read_frame_header(const uint8_t* frame, size_t available) {
 // damaged frame nothing would come out.
 class FrameStream {
    public:
-    explicit FrameStream(int max_window_log) : context_(ZSTD_createDCtx()) {
+    explicit FrameStream(int max_window_log) : max_window_log_(max_window_log), context_(ZSTD_createDCtx()) {
         if (context_ == nullptr) throw std::bad_alloc();
         ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, max_window_log);
     }
@@ -75,12 +76,19 @@ class FrameStream {
         in_used = input.pos;
         out_used = output.pos;
         header_left_ -= std::min(header_left_, in_used);
-        if (ZSTD_isError(left)) return ZSTD_getErrorName(left);
+        if (ZSTD_isError(left)) return explain(left);
         in_frame_ = left != 0;
         return {};
     }
 
    private:
+    std::string explain(size_t error) const {
+        if (ZSTD_getErrorCode(error) == ZSTD_error_frameParameter_windowTooLarge)
+            return "wanted a zstd window of at most 2^" + std::to_string(max_window_log_) + " bytes, found a larger one";
+        return ZSTD_getErrorName(error);
+    }
+
+    const int max_window_log_;
     ZSTD_DCtx* context_;
     size_t header_left_ = 0;
     bool in_frame_ = false;
@@ -350,6 +358,7 @@ Decoded decode_frame_group(const FrameGroup& group, int max_window_log, uint8_t*
         size_t in_used, out_used;
         result.damage = stream.step(at, static_cast<size_t>(end - at), in_used, out + result.bytes, capacity - result.bytes, out_used);
         at += in_used;
+        result.compressed_bytes = static_cast<size_t>(at - group.compressed.data());
         result.bytes += out_used;
         if (result.damage.empty() && in_used == 0 && out_used == 0) result.damage = "zstd frame holds more than it declares";
     }

@@ -60,6 +60,7 @@ struct FrameCounts {
 // What came out of a step of decoding.
 struct Decoded {
     size_t bytes = 0;
+    size_t compressed_bytes = 0;  // of a frame group: how much of it was taken
     bool end = false;     // nothing follows
     std::string damage;   // not empty: nothing follows, and this is why
 };

@@ -239,11 +239,12 @@ void Scan::read(File& file, Worker& worker) {
     FrameGroup group;
     if (file.decoder->takes_frame_groups() && take_frame_group(*file.source, kUnitBytes, group)) {
         unit.frames = group.counts;
-        unit.compressed_offset = file.source->consumed();
+        const uint64_t begin = file.source->consumed() - group.compressed.size();
         stop_reading(file, false);
         const size_t capacity = group.content_size + 1;
         unit.buffer = take_buffer(kHeadroom + capacity + kPaddingBehind);
         unit.decoded = decode_frame_group(group, config_.max_window_log, unit.buffer.data() + kHeadroom, capacity);
+        unit.compressed_offset = begin + unit.decoded.compressed_bytes;
     } else {
         unit.buffer = take_buffer(kHeadroom + kUnitBytes + kPaddingBehind);
         unit.decoded = file.decoder->decode(unit.buffer.data() + kHeadroom, kUnitBytes);
@@ -259,6 +260,8 @@ bool Scan::open(File& file, Worker& worker) {
     try {
         file.source = std::make_unique<Source>(file.name);
         file.decoder = open_decoder(*file.source, config_.max_window_log);
+        // A folder opens but can't be read.
+        if (!file.source->failure().empty() && file.source->available() == 0) throw ScanError(file.source->failure(), 0);
         return true;
     } catch (const ScanError& error) {
         {

@@ -220,7 +220,8 @@ class _Lines:
             begin, size = self._overlong.begin, self._overlong.size + held
         self._begin, self._overlong = self._end, None
         if size:
-            self._note(begin, size, TOO_LONG if size > self._options.max_record_bytes else CUT_OFF)
+            # One byte more may be the CR of a line break that was lost.
+            self._note(begin, size, TOO_LONG if size > self._options.max_record_bytes + 1 else CUT_OFF)
             self.state[LINES] += 1
 
     def _note(self, begin: int, size: int, reason: int) -> None:
