@@ -21,7 +21,6 @@ from textassay._numba.histogram import (
     OFFSET,
     TokenTable,
     clear,
-    copy_table,
     ensure_room,
     find_or_insert,
     has_room,
@@ -54,10 +53,6 @@ class Batch(NamedTuple):
 
 def new_batch() -> Batch:
     return Batch(np.zeros(5, np.int64), np.zeros(TAIL, np.int64), new_table(4096, 65536))
-
-
-def copy_batch(batch: Batch) -> Batch:
-    return Batch(batch.state.copy(), batch.tail.copy(), copy_table(batch.table))
 
 
 def ensure_room_for(batch: Batch, document: TokenTable) -> Batch:

@@ -33,7 +33,6 @@ SEED = np.frombuffer(os.urandom(8), np.uint64)[0] | ONE
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _TAG = np.uint64(0xFFFFFFFF00000000)
 _ROW = np.uint64(0x00000000FFFFFFFF)
-_EIGHT = np.uint64(8)
 
 
 class TokenTable(NamedTuple):

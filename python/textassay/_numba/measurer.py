@@ -1,6 +1,6 @@
 """Measurer: texts in memory. And the tally that it shares with a scan: document rows out, batches into a profile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -207,9 +207,8 @@ class Measurer:
 
     def batches(self) -> Batches:
         """Columns of the batches closed so far."""
-        names: Iterator[str] = iter((*BATCH_INTEGERS, *BATCH_FLOATS))
-        parts = self._batches or [self._tally.take_batches()]
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+        parts = [*self._batches, self._tally.take_batches()]  # the last one is empty, and has all columns
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[-1]}
 
 
 def _check_offsets(data: np.ndarray, offsets: np.ndarray) -> None:

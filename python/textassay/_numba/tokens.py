@@ -176,12 +176,6 @@ def moving_average(n_tokens, n_types, distances, tail):
     return np.float64(distinct) / (np.float64(WINDOW) * np.float64(n_tokens - WINDOW + 1))
 
 
-def folded_token(token: bytes) -> bytes:
-    """A word's token: simple case folding, one code point to one."""
-    folded = np.empty(2 * len(token) + PADDING, np.uint8)
-    return folded[: _fold_long(padded(token), 0, len(token), load_tables(), folded)].tobytes()
-
-
 def tokens(text: bytes, kind: str = "word") -> list[bytes]:
     """The tokens of a text in order."""
     table, ids, count = _tokenize(text, kind_number(kind))
