@@ -152,10 +152,10 @@ def read(
         reason = ""
         if end < 0 and damaged:
             reason = "cut_off"
-        elif not whole.strip(b" \t\r\n"):
-            counters["bytes_blank"] += len(whole)
         elif len(line) > max_record_bytes:
             reason = "too_long"
+        elif not whole.strip(b" \t\r\n"):
+            counters["bytes_blank"] += len(whole)
         else:
             try:
                 text, record_id, replaced = document_of(line, text_fields, id_field)

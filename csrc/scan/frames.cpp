@@ -50,8 +50,8 @@ FrameHeader read_frame_header(const uint8_t* frame, size_t available) {
     return header;
 }
 
-// Feeds zstd frames to libzstd. The header goes in alone: given a whole frame at once, libzstd decodes in one step, and of a
-// damaged frame nothing would come out.
+// Feeds zstd frames to libzstd, in the pieces that it asks for: the header, then a block at a time. Given more it decodes on, and
+// of a damaged frame what it decoded in the failing call would not come out.
 class FrameStream {
    public:
     explicit FrameStream(int max_window_log) : max_window_log_(max_window_log), context_(ZSTD_createDCtx()) {
@@ -63,21 +63,26 @@ class FrameStream {
 
     void begin(const FrameHeader& header) {
         ZSTD_DCtx_reset(context_, ZSTD_reset_session_only);
-        header_left_ = header.size;
+        wanted_ = header.size;
+        content_left_ = header.has_content_size ? header.content_size : UINT64_MAX;
         in_frame_ = true;
     }
     bool in_frame() const { return in_frame_; }
 
     // Decodes from `in` into `out`; says how much of either was used. Empty, or what is wrong.
     std::string step(const uint8_t* in, size_t in_size, size_t& in_used, uint8_t* out, size_t out_size, size_t& out_used) {
-        ZSTD_inBuffer input{in, header_left_ > 0 ? std::min(in_size, header_left_) : in_size, 0};
-        ZSTD_outBuffer output{out, out_size, 0};
+        ZSTD_inBuffer input{in, std::min(in_size, wanted_), 0};
+        ZSTD_outBuffer output{out, static_cast<size_t>(std::min<uint64_t>(out_size, content_left_)), 0};
         const size_t left = ZSTD_decompressStream(context_, &output, &input);
         in_used = input.pos;
         out_used = output.pos;
-        header_left_ -= std::min(header_left_, in_used);
         if (ZSTD_isError(left)) return explain(left);
+        wanted_ = left;
         in_frame_ = left != 0;
+        if (content_left_ != UINT64_MAX) content_left_ -= out_used;
+        // libzstd itself looks at the declared size only when the frame is over.
+        if (in_frame_ && content_left_ == 0 && in_size > 0 && in_used == 0)
+            return "wanted the content size that the zstd frame declares, found more";
         return {};
     }
 
@@ -90,7 +95,8 @@ class FrameStream {
 
     const int max_window_log_;
     ZSTD_DCtx* context_;
-    size_t header_left_ = 0;
+    size_t wanted_ = 0;  // input of the next step
+    uint64_t content_left_ = 0;
     bool in_frame_ = false;
 };
 
@@ -360,7 +366,6 @@ Decoded decode_frame_group(const FrameGroup& group, int max_window_log, uint8_t*
         at += in_used;
         result.compressed_bytes = static_cast<size_t>(at - group.compressed.data());
         result.bytes += out_used;
-        if (result.damage.empty() && in_used == 0 && out_used == 0) result.damage = "zstd frame holds more than it declares";
     }
     if (result.damage.empty() && stream.in_frame()) result.damage = "zstd frame is cut";
     return result;

@@ -90,8 +90,7 @@ struct FrameGroup {
 // False if what comes next must be streamed, or nothing comes.
 bool take_frame_group(Source& source, size_t wanted, FrameGroup& group);
 
-// Decodes a group into `out`; stops at a damage, with what came before it. `capacity` must exceed the content size, so that a
-// frame that holds more than it declares is found out.
+// Decodes a group into `out`; stops at a damage, with what came before it. `capacity` must exceed the content size.
 Decoded decode_frame_group(const FrameGroup& group, int max_window_log, uint8_t* out, size_t capacity);
 
 std::string zstd_version();

@@ -370,13 +370,12 @@ void Scan::parse_lines(const Block& block, BlockResult& result, Worker& worker) 
         const size_t size = line_end - at - (found != nullptr && line_end > at && base[line_end - 1] == '\r');
         const uint8_t* const text = base + at;
         at = next;
-        if (is_blank(text, size)) {
-            account.blank += bytes;
-            continue;
-        }
         Record record;
         if (size > config_.max_record_bytes) {
             record.malformed = Malformed::kTooLong;
+        } else if (is_blank(text, size)) {
+            account.blank += bytes;
+            continue;
         } else {
             record = worker.parser.parse(text, size);
         }

@@ -97,7 +97,7 @@ def scan_lines(
         if line_feed < end and stop > begin and byte_at(block, stop - 1) == _CR:
             stop -= 1
         status = DONE
-        if is_blank(block, begin, stop):
+        if stop - begin <= max_bytes and is_blank(block, begin, stop):
             state[BLANK] += behind - begin
         else:
             reason = TOO_LONG if stop - begin > max_bytes else parse_record(block, begin, stop, fields)

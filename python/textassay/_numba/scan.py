@@ -28,7 +28,6 @@ from textassay._numba.lines import (
     STAGES,
     TEXT_BYTES,
     WORDS,
-    is_blank,
     note_error,
     scan_lines,
 )
@@ -80,7 +79,6 @@ class _Overlong(NamedTuple):
 
     begin: int
     size: int
-    is_blank: bool
 
 
 class _Lines:
@@ -185,13 +183,12 @@ class _Lines:
     # --- lines that are too long to be held
 
     def _begin_overlong(self) -> None:
-        self._overlong = _Overlong(int(self.state[BASE]) + self._begin, 0, True)
+        self._overlong = _Overlong(int(self.state[BASE]) + self._begin, 0)
         self._grow_overlong(self._end)
 
     def _grow_overlong(self, end: int) -> None:
-        begin, size, blank = self._overlong
-        blank = blank and bool(is_blank(self._block, self._begin, end))
-        self._overlong = _Overlong(begin, size + end - self._begin, blank)
+        begin, size = self._overlong
+        self._overlong = _Overlong(begin, size + end - self._begin)
         self._begin = end
 
     def _skip_overlong(self) -> None:
@@ -204,12 +201,9 @@ class _Lines:
             self._end_overlong(1)
 
     def _end_overlong(self, break_size: int) -> None:
-        begin, size, blank = self._overlong
+        begin, size = self._overlong
         self._overlong = None
-        if blank:
-            self.state[BLANK] += size + break_size
-        else:
-            self._note(begin, size + break_size, TOO_LONG)
+        self._note(begin, size + break_size, TOO_LONG)
         self.state[LINES] += 1
 
     def _cut_off(self) -> None:
