@@ -23,9 +23,6 @@ bool is_soft_wrap(const SentenceText& t, size_t begin, size_t end) {
     return end < t.size && record_at(t.text + end).flags & flag::kLowercase;
 }
 
-bool is_ascii_letter(uint8_t byte) { return static_cast<uint8_t>((byte | 0x20) - 'a') < 26; }
-bool is_ascii_lower(uint8_t byte) { return static_cast<uint8_t>(byte - 'a') < 26; }
-
 struct Unit {
     uint8_t kind;
     size_t end;  // behind the character and what SB5 joins to it
@@ -110,42 +107,7 @@ size_t boundary_from_separator(const SentenceText& t, size_t at) {
 
 bool may_end_sentence(uint8_t kind) { return is_terminator(kind) || is_separator(kind); }
 
-namespace {
-
-enum class Quick : uint8_t { kNone, kBoundaryBehind, kBoundaryBehindSpace, kAskRules };
-
-// Nearly all of English is decided by the two bytes behind: line breaks between words, terminators before " A" or " a".
-Quick decide_quickly(const SentenceText& t, size_t at) {
-    const uint8_t byte = t.text[at], next = t.text[at + 1], second = t.text[at + 2];
-    if (byte == '\n') {
-        if (at == 0 || t.text[at - 1] == '\r') return Quick::kAskRules;
-        if (is_line_break(next) || t.text[at - 1] == '\n') return Quick::kBoundaryBehind;
-        if (next >= 0x80 || next <= ' ') return Quick::kAskRules;
-        return t.tailored && is_ascii_lower(next) ? Quick::kNone : Quick::kBoundaryBehind;
-    }
-    if (byte >= 0x80 || byte == '\r') return Quick::kAskRules;
-    const bool ambiguous = byte == '.';
-    if (next == ' ' && is_ascii_letter(second))
-        return ambiguous && is_ascii_lower(second) ? Quick::kNone : Quick::kBoundaryBehindSpace;
-    if (ambiguous && (is_ascii_lower(next) || static_cast<uint8_t>(next - '0') < 10)) return Quick::kNone;  // SB8 SB6
-    if (next == ',') return Quick::kNone;                                                                   // SB8a
-    // The line break itself ends the sentence (SB4), or else stands for a space before a lowercase letter (SB8).
-    if (next == '\n' && (second == '\n' || (is_ascii_letter(second) && (ambiguous || !is_ascii_lower(second)))))
-        return Quick::kNone;
-    return Quick::kAskRules;
-}
-
-}  // namespace
-
 size_t sentence_boundary_from(const SentenceText& t, size_t at) {
-    if (at + 2 < t.size) {
-        switch (decide_quickly(t, at)) {
-            case Quick::kNone: return kNoBoundary;
-            case Quick::kBoundaryBehind: return at + 1;
-            case Quick::kBoundaryBehindSpace: return at + 2;
-            case Quick::kAskRules: break;
-        }
-    }
     return is_terminator(record_at(t.text + at).sentence_break) ? boundary_from_terminator(t, at)
                                                                 : boundary_from_separator(t, at);
 }
