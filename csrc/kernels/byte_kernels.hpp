@@ -24,6 +24,14 @@ struct BlockMasks {
     uint64_t stop, lower, visible, space, comma, dot, shout, close, line_feed, return_;
 };
 
+inline constexpr size_t kFindBlocks = 64;
+
+// The random keys of a hash of spans (NH: Black, Halevi, Krawczyk, Krovetz, Rogaway 1999): 32 bits each, and an odd 64-bit one.
+struct SpanKeys {
+    uint32_t words[32];
+    uint64_t chain;
+};
+
 struct KernelSet {
     const char* name;
 
@@ -38,6 +46,14 @@ struct KernelSet {
     // For each set bit of `marks`, the number of set bits of `ones` before it; both taken as one long bit string. Returns how
     // many; writes nothing beyond them.
     size_t (*ranks)(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_t* out);
+
+    // Appends `base + i` for each text[i] == byte, i in [0, 64 * blocks), blocks at most kFindBlocks; returns how many. Writes
+    // up to 64 elements beyond the last.
+    size_t (*find_byte)(const uint8_t* text, size_t blocks, uint8_t byte, uint32_t base, uint32_t* out);
+
+    // hashes[i] of text[begins[i], ends[i]), which lie within text[0, size).
+    void (*hash_spans)(const uint8_t* text, size_t size, const uint32_t* begins, const uint32_t* ends, size_t spans,
+                       const SpanKeys& keys, uint64_t* hashes);
 
     // counts[byte] += occurrences, for the ASCII bytes of text[0, size); non-ASCII bytes count somewhere at or above 128.
     void (*count_bytes)(const uint8_t* text, size_t size, uint32_t counts[256]);

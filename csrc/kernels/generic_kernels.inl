@@ -69,6 +69,57 @@ size_t ranks(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_
     return static_cast<size_t>(to - out);
 }
 
+size_t find_byte(const uint8_t* text, size_t blocks, uint8_t byte, uint32_t base, uint32_t* out) {
+    uint64_t masks[kFindBlocks];
+    uint32_t before[kFindBlocks + 1];
+    for (size_t b = 0; b < blocks; ++b) masks[b] = Bytes64::load(text + 64 * b).equal(byte);
+    return positions(masks, blocks, base, out, before);
+}
+
+// The first `size` of 128 readable bytes. Without a branch on the size, which nobody could predict: what lies beyond is masked.
+uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
+    struct Ones {
+        uint8_t bytes[256];
+        constexpr Ones() : bytes() {
+            for (int i = 0; i < 128; ++i) bytes[i] = 0xFF;
+        }
+    };
+    static constexpr Ones kOnes;
+    uint32_t words[32], kept[32];
+    __builtin_memcpy(words, bytes, 128);
+    __builtin_memcpy(kept, kOnes.bytes + 128 - size, 128);
+    uint64_t sum = 0;
+    for (int i = 0; i < 16; ++i) {
+        const uint32_t a = (words[i] & kept[i]) + keys[i], b = (words[i + 16] & kept[i + 16]) + keys[i + 16];
+        sum += static_cast<uint64_t>(a) * b;
+    }
+    return sum;
+}
+
+void hash_spans(const uint8_t* text, size_t size, const uint32_t* begins, const uint32_t* ends, size_t spans,
+                const SpanKeys& keys, uint64_t* hashes) {
+    for (size_t i = 0; i < spans; ++i) {
+        size_t at = begins[i];
+        const size_t end = ends[i];
+        uint64_t hash = end - at;
+        do {
+            const size_t piece = end - at < 128 ? end - at : 128;
+            uint64_t sum;
+            if (at + 128 <= size) {
+                sum = hash_piece(text + at, piece, keys.words);
+            } else {
+                uint8_t last[128] = {};
+                __builtin_memcpy(last, text + at, piece);
+                sum = hash_piece(last, piece, keys.words);
+            }
+            const unsigned __int128 product = static_cast<unsigned __int128>(sum ^ hash) * keys.chain;
+            hash = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+            at += piece;
+        } while (at < end);
+        hashes[i] = hash;
+    }
+}
+
 // Eight tables, since equal bytes near each other would wait for one counter; added at the end. Below the threshold (a
 // heuristic) clearing and adding them costs more than the waiting.
 void count_bytes(const uint8_t* text, size_t size, uint32_t counts[256]) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <unordered_map>
 
 #include "fixed_log.hpp"
@@ -13,18 +14,6 @@ namespace {
 
 constexpr uint64_t kBorder = kMattrWindow - 1;
 
-void describe_batch(BatchRow& row, uint64_t window_sum, uint64_t types, uint64_t log_sum) {
-    row.types = types;
-    if (row.tokens == 0) {
-        row.entropy_bits = row.entropy_mm_bits = row.type_token_ratio = row.mattr = std::nan("");
-        return;
-    }
-    row.entropy_bits = entropy_bits(row.tokens, log_sum);
-    row.entropy_mm_bits = miller_madow_bits(row.entropy_bits, row.tokens, types);
-    row.type_token_ratio = static_cast<double>(types) / static_cast<double>(row.tokens);
-    row.mattr = mattr(row.tokens, types, window_sum);
-}
-
 void count_row(const BatchRow& row, Totals& totals, SignalHistograms& distributions) {
     ++totals.batches;
     distributions.add(kBatchTokens, row.tokens);
@@ -34,17 +23,60 @@ void count_row(const BatchRow& row, Totals& totals, SignalHistograms& distributi
     distributions.add(kBatchMattr, row.mattr);
 }
 
-// The types of a complete batch; their count is their peak. Returns the sum of log2_times over the counts.
-uint64_t list_types(const TypeTable& table, std::vector<TypeCount>& types) {
-    types.clear();
-    uint64_t log_sum = 0;
-    for (size_t i = 0; i < table.size(); ++i) {
-        const TypeEntry& entry = table.entry(i);
-        const TokenKey key = table.key(entry);
-        types.push_back({key, hash_of(key.low, key.high), entry.count, entry.documents, static_cast<uint32_t>(entry.count)});
-        log_sum += log2_times_tabled(entry.count);
+// Vocabularies whose tallies a batch keeps side by side before they become one table.
+constexpr size_t kTallies = 4;
+
+TypeCount type_count(const TokenKey& key, uint64_t count, uint64_t documents) {
+    return {key, hash_of(key.low, key.high), count, documents, static_cast<uint32_t>(count)};
+}
+
+std::span<const TypeInDocument> types_of(const BlockCounts& block, const BatchPiece& piece) {
+    const uint64_t begin = piece.begin == 0 ? 0 : block.documents[piece.begin - 1].types;
+    return {block.types.data() + begin, block.types.data() + block.documents[piece.end - 1].types};
+}
+
+void list_tally(const VocabularyTally& tally, std::vector<TypeCount>& types) {
+    for (uint32_t id = 0; id < tally.types.size(); ++id)
+        if (tally.types[id].documents > 0)
+            types.push_back(type_count(tally.vocabulary.key(id), tally.types[id].count, tally.types[id].documents));
+}
+
+// From tallies to one table.
+void merge_tallies(OpenBatch& batch) {
+    std::vector<TypeCount> types;
+    for (const VocabularyTally& tally : batch.tallies) {
+        types.clear();
+        list_tally(tally, types);
+        for (TypeCount& type : types) type.peak = 0;  // known when the batch is complete
+        batch.types.reserve(types.size());
+        batch.types.add_all(types.data(), types.size());
     }
-    return log_sum;
+    batch.tallies.clear();
+}
+
+// The types of a complete batch; their count is their peak. They live as long as the batch's tallies and table.
+void list_types(OpenBatch& batch, std::vector<TypeCount>& types) {
+    types.clear();
+    if (batch.types.size() == 0 && batch.tallies.size() == 1) return list_tally(batch.tallies[0], types);
+    merge_tallies(batch);
+    for (size_t i = 0; i < batch.types.size(); ++i) {
+        const TypeEntry& entry = batch.types.entry(i);
+        types.push_back(type_count(batch.types.key(entry), entry.count, entry.documents));
+    }
+}
+
+void describe_batch(BatchRow& row, uint64_t window_sum, const std::vector<TypeCount>& types) {
+    row.types = types.size();
+    if (row.tokens == 0) {
+        row.entropy_bits = row.entropy_mm_bits = row.type_token_ratio = row.mattr = std::nan("");
+        return;
+    }
+    uint64_t log_sum = 0;
+    for (const TypeCount& type : types) log_sum += log2_times_tabled(type.count);
+    row.entropy_bits = entropy_bits(row.tokens, log_sum);
+    row.entropy_mm_bits = miller_madow_bits(row.entropy_bits, row.tokens, row.types);
+    row.type_token_ratio = static_cast<double>(row.types) / static_cast<double>(row.tokens);
+    row.mattr = mattr(row.tokens, row.types, window_sum);
 }
 
 }  // namespace
@@ -151,50 +183,57 @@ void BatchAssembler::remember_tail(const BlockCounts& block, uint64_t batch_begi
     }
 }
 
-void BatchAssembler::tally_piece(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker) const {
+void BatchAssembler::merge(const BlockCounts& block, const std::vector<BatchPiece>& pieces, WorkerCounts& worker) {
+    for (const BatchPiece& piece : pieces) {
+        if (piece.is_whole_batch) {
+            count_whole_batch(block, piece, worker);
+            continue;
+        }
+        OpenBatch& batch = *piece.batch;
+        const std::lock_guard lock(batch.mutex);
+        gather(block, piece, batch);
+        ++batch.pieces_merged;
+        if (batch.closed && batch.pieces_merged == batch.pieces_assigned) count_gathered(batch, worker);
+    }
+}
+
+void BatchAssembler::count_whole_batch(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker) {
     if (worker.tally.size() < block.vocabulary.size()) worker.tally.resize(block.vocabulary.size());
     worker.touched.resize(block.vocabulary.size() + 1);  // the last element is only written to
     size_t touched = 0;
-    const uint64_t begin = piece.begin == 0 ? 0 : block.documents[piece.begin - 1].types;
-    const uint64_t end = block.documents[piece.end - 1].types;
-    // `id` stands for the number of documents here: the same two integers.
-    for (uint64_t i = begin; i < end; ++i) {
-        const TypeInDocument type = block.types[i];
-        TypeInDocument& tally = worker.tally[type.id];
+    for (const TypeInDocument& type : types_of(block, piece)) {
+        TypeTally& tally = worker.tally[type.id];
         worker.touched[touched] = type.id;
-        touched += tally.id == 0;
-        ++tally.id;
+        touched += tally.documents == 0;
+        ++tally.documents;
         tally.count += type.count;
     }
-    worker.touched.resize(touched);
+    worker.types.clear();
+    for (size_t i = 0; i < touched; ++i) {
+        TypeTally& tally = worker.tally[worker.touched[i]];
+        worker.types.push_back(type_count(block.vocabulary.key(worker.touched[i]), tally.count, tally.documents));
+        tally = {};
+    }
+    count_listed(*piece.batch, worker);
 }
 
-void BatchAssembler::merge(const BlockCounts& block, const std::vector<BatchPiece>& pieces, WorkerCounts& worker) {
-    for (const BatchPiece& piece : pieces) {
-        tally_piece(block, piece, worker);
-        worker.types.clear();
-        uint64_t log_sum = 0;
-        for (const uint32_t id : worker.touched) {
-            TypeInDocument& tally = worker.tally[id];
-            const TokenKey key = block.vocabulary.key(id);
-            worker.types.push_back({key, hash_of(key.low, key.high), tally.count, tally.id, tally.count});
-            log_sum += log2_times_tabled(tally.count);
-            tally = {};
-        }
-        OpenBatch& batch = *piece.batch;
-        if (piece.is_whole_batch) {
-            describe_batch(batch.row, batch.window_sum, worker.types.size(), log_sum);
-            count_row(batch.row, worker.totals, worker.distributions);
-            mark_counted(batch);
-            histogram_.add(worker.types);
-            continue;
-        }
-        const std::lock_guard lock(batch.mutex);
-        batch.types.reserve(worker.types.size());
-        for (TypeCount& type : worker.types) type.peak = 0;  // known when the batch is complete
-        batch.types.add_all(worker.types.data(), worker.order(), worker.types.size());
-        ++batch.pieces_merged;
-        if (batch.closed && batch.pieces_merged == batch.pieces_assigned) count_gathered(batch, worker);
+void BatchAssembler::gather(const BlockCounts& block, const BatchPiece& piece, OpenBatch& batch) {
+    auto found = std::find_if(batch.tallies.begin(), batch.tallies.end(), [&](const VocabularyTally& tally) {
+        return tally.vocabulary.same_vocabulary(block.vocabulary);
+    });
+    if (found == batch.tallies.end()) {
+        if (batch.tallies.size() == kTallies) merge_tallies(batch);
+        batch.tallies.emplace_back();
+        found = batch.tallies.end() - 1;
+    }
+    if (found->types.size() < block.vocabulary.size()) {  // the vocabulary has grown since
+        found->vocabulary = block.vocabulary;
+        found->types.resize(block.vocabulary.size());
+    }
+    for (const TypeInDocument& type : types_of(block, piece)) {
+        TypeTally& tally = found->types[type.id];
+        ++tally.documents;
+        tally.count += type.count;
     }
 }
 
@@ -207,20 +246,26 @@ void BatchAssembler::finish(WorkerCounts& worker) {
 }
 
 void BatchAssembler::count_gathered(OpenBatch& batch, WorkerCounts& worker) {
-    const uint64_t log_sum = list_types(batch.types, worker.types);
-    describe_batch(batch.row, batch.window_sum, worker.types.size(), log_sum);
+    list_types(batch, worker.types);
+    count_listed(batch, worker);
+    batch.tallies.clear();
+    batch.types = {};
+}
+
+// A complete batch, whose types worker.types lists.
+void BatchAssembler::count_listed(OpenBatch& batch, WorkerCounts& worker) {
+    describe_batch(batch.row, batch.window_sum, worker.types);
     count_row(batch.row, worker.totals, worker.distributions);
     mark_counted(batch);
     histogram_.add(worker.types);
-    batch.types = {};
 }
 
 void BatchAssembler::count_open(Profile& profile) const {
     if (!open_) return;
     std::vector<TypeCount> types;
-    const uint64_t log_sum = list_types(open_->types, types);
+    list_types(*open_, types);
     BatchRow row = open_->row;
-    describe_batch(row, open_->window_sum - claimed_beyond_batch(nullptr, 0, 0), types.size(), log_sum);
+    describe_batch(row, open_->window_sum - claimed_beyond_batch(nullptr, 0, 0), types);
     count_row(row, profile.totals, profile.distributions);
     profile.histogram.add(types);
 }

@@ -18,11 +18,23 @@ struct BatchRow {
     double entropy_bits = 0, entropy_mm_bits = 0, type_token_ratio = 0, mattr = 0;  // NaN for null
 };
 
+// A type's share of a batch.
+struct TypeTally {
+    uint32_t documents, count;
+};
+
+// By type number; zero where the batch doesn't hold the type.
+struct VocabularyTally {
+    Vocabulary::View vocabulary;
+    std::vector<TypeTally> types;
+};
+
 // A batch that has begun. Its types gather here only where it takes more than one block.
 struct OpenBatch {
     BatchRow row;
     std::mutex mutex;  // of what follows
-    TypeTable types;
+    std::vector<VocabularyTally> tallies;  // at most kTallies
+    TypeTable types;                       // of those that were more
     size_t pieces_assigned = 0, pieces_merged = 0;
     bool closed = false, counted = false;
     uint64_t window_sum = 0;  // for MATTR; complete when closed
@@ -39,18 +51,10 @@ struct BatchPiece {
 struct WorkerCounts {
     Totals totals;
     SignalHistograms distributions;
-    std::vector<TypeCount> types;           // scratch
-    std::vector<TypeInDocument> tally;      // scratch: per type of the block, count and documents
-    std::vector<uint32_t> touched;          // scratch: types of the piece
+    std::vector<TypeCount> types;    // scratch
+    std::vector<TypeTally> tally;    // scratch, all zero: by type number
+    std::vector<uint32_t> touched;   // scratch: types of the piece
 
-    // 0, 1, 2, ... for all of `types`.
-    const uint32_t* order() {
-        for (uint32_t i = static_cast<uint32_t>(in_order_.size()); i < types.size(); ++i) in_order_.push_back(i);
-        return in_order_.data();
-    }
-
-   private:
-    std::vector<uint32_t> in_order_;
 };
 
 class BatchAssembler {
@@ -79,8 +83,10 @@ class BatchAssembler {
     void close_batch(const BlockCounts* block, uint64_t begin, uint64_t end);
     uint64_t claimed_beyond_batch(const BlockCounts* block, uint64_t begin, uint64_t end) const;
     void remember_tail(const BlockCounts& block, uint64_t batch_begin);
-    void tally_piece(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker) const;
+    void count_whole_batch(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker);
+    void gather(const BlockCounts& block, const BatchPiece& piece, OpenBatch& batch);
     void count_gathered(OpenBatch& batch, WorkerCounts& worker);
+    void count_listed(OpenBatch& batch, WorkerCounts& worker);
     void mark_counted(OpenBatch& batch);
 
     const uint64_t batch_tokens_;

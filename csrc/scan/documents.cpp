@@ -12,11 +12,17 @@ namespace textassay {
 
 namespace {
 
-// Stream positions begin here, so that 0, an entry's fresh `last`, is further away than any window.
-constexpr uint32_t kFirstPosition = 128;
-static_assert(kFirstPosition > kMattrWindow);
+// Between the stream positions of two blocks, and before the first: what occurred there, or never (an entry's fresh `last`
+// is 0), is further away than any window.
+constexpr uint32_t kGap = 128;
+static_assert(kGap > kMattrWindow);
+
+// A vocabulary beyond this is given up at the next block: it has to stay in the cache, and positions have 32 bits.
+constexpr uint32_t kMaxTypes = 32'000, kMaxPosition = uint32_t{1} << 31;
+constexpr uint64_t kMaxLongBytes = uint64_t{1} << 20;
 
 constexpr uint32_t kBorder = kMattrWindow - 1;
+constexpr size_t kAhead = 12;  // tokens between asking for an entry and using it
 constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
 
 uint64_t count_characters(const TokenKey& key) {
@@ -32,7 +38,7 @@ double ratio(uint64_t numerator, uint64_t denominator) {
 }  // namespace
 
 void BlockCounts::clear(const MeasureConfig& config) {
-    vocabulary.clear();
+    vocabulary = {};
     documents.clear();
     types.clear();
     distances.clear();
@@ -50,7 +56,18 @@ DocumentCounter::DocumentCounter(const MeasureConfig& config)
       wants_lines_(config.wants(kDuplicateLineShare)),
       wants_trigrams_(config.wants(kTopNgramShare)),
       wants_markers_(config.wants(kMarkerRate) && config.markers && !config.markers->empty() &&
-                     config.tokens == TokenKind::kWord) {}
+                     config.tokens == TokenKind::kWord),
+      vocabulary_(std::make_shared<Vocabulary>()) {}
+
+void DocumentCounter::begin_block() {
+    if (vocabulary_->size() > kMaxTypes || vocabulary_->long_bytes() > kMaxLongBytes || position_ > kMaxPosition) {
+        vocabulary_ = std::make_shared<Vocabulary>();
+        position_ = 0;
+    }
+    position_ += kGap;
+}
+
+void DocumentCounter::end_block(BlockCounts& block) const { block.vocabulary = Vocabulary::View(vocabulary_); }
 
 void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrigin& origin, BlockCounts& block,
                             SignalHistograms& histograms) {
@@ -66,19 +83,17 @@ void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrig
 }
 
 void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts& block) {
-    position_ = kFirstPosition + static_cast<uint32_t>(block.distances.size());
     document_begin_ = position_;
     window_sum_ = 0;
     n_types_ = 0;
     ids_.clear();
-    marker_tokens_.clear();
+    anchors_.clear();
     tokenizer_.begin(text, size, config_.tokens);
     TokenChunk chunk;
     while (tokenizer_.next(chunk)) {
         count_chunk(chunk, block);
         if (wants_characters_)
             for (size_t i = 0; i < chunk.high_characters_size; ++i) characters_.add(chunk.high_characters[i]);
-        if (wants_trigrams_) ids_.insert(ids_.end(), chunk_ids_.data(), chunk_ids_.data() + chunk.size);
     }
     if (wants_characters_) kernels::active().count_bytes(text, size, characters_.ascii());
 }
@@ -87,71 +102,75 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
 void DocumentCounter::count_chunk(const TokenChunk& chunk, BlockCounts& block) {
     const size_t size = chunk.size;
     if (size == 0) return;
-    make_keys(chunk, block.vocabulary);
+    make_keys(chunk);
     const size_t before = block.distances.size();
     block.distances.resize(before + size);
     uint8_t* const distances = block.distances.data() + before;
-    if (wants_markers_) {
-        note_occurrences<true>(chunk, distances, block.vocabulary);
-    } else {
-        note_occurrences<false>(chunk, distances, block.vocabulary);
-    }
+    uint32_t* const ids = ids_.reserve_behind(size);
+    note_occurrences(chunk, ids, distances);
+    ids_.end_at(ids + size);
     add_distances(distances, size);
     position_ += static_cast<uint32_t>(size);
-    remember_border_ids(size, block);
+    remember_border_ids(ids, size, block);
 }
 
-void DocumentCounter::make_keys(const TokenChunk& chunk, const Vocabulary& vocabulary) {
-    Key* const keys = keys_.reserve(chunk.size);
+void DocumentCounter::make_keys(const TokenChunk& chunk) {
+    Key* const keys = keys_.reserve(chunk.size + kAhead);
+    const Vocabulary::Table table = vocabulary_->table();
     for (size_t i = 0; i < chunk.size; ++i) {
         const uint32_t start = chunk.starts[i];
         const TokenKey key = padded_key(chunk.bytes + start, chunk.ends[i] - start);
         keys[i] = {key.low, key.high, hash_of(key.low, key.high)};
-        vocabulary.prefetch_slot(keys[i].hash);
+        table.prefetch_slot(keys[i].hash);
     }
 }
 
-[[gnu::noinline]] uint32_t DocumentCounter::add_type(const uint8_t* bytes, uint32_t size, uint64_t hash,
-                                                     Vocabulary& vocabulary) {
-    const uint32_t id = vocabulary.add(exact_key(bytes, size), hash);
-    if (wants_markers_) vocabulary[id].marker = config_.markers->number({reinterpret_cast<const char*>(bytes), size});
+// A token that was not found at once: long, or new, or with another in its place.
+[[gnu::noinline]] uint32_t DocumentCounter::find_or_add(const Key& key, const uint8_t* bytes, uint32_t size) {
+    uint32_t id = vocabulary_->find(key.low, key.high, key.hash, bytes, size);
+    if (id != Vocabulary::kAbsent) return id;
+    id = vocabulary_->add(exact_key(bytes, size), key.hash);
+    if (wants_markers_) (*vocabulary_)[id].marker = config_.markers->number({reinterpret_cast<const char*>(bytes), size});
     return id;
 }
 
-template <bool kMarkers>
-void DocumentCounter::note_occurrences(const TokenChunk& chunk, uint8_t* distances, Vocabulary& vocabulary) {
-    constexpr size_t kAhead = 12;
+// All in local variables: `distances` may alias anything, so members would be loaded anew for each token.
+void DocumentCounter::note_occurrences(const TokenChunk& chunk, uint32_t* ids, uint8_t* distances) {
     const size_t size = chunk.size;
     if (types_.size() < n_types_ + size + 1) types_.resize(2 * (n_types_ + size + 1));
-    MarkerToken* markers = nullptr;
-    if (kMarkers) markers = marker_tokens_.reserve_behind(size + 1);
-    const Key* const keys = keys_.data();
-    uint32_t* const ids = chunk_ids_.reserve(size);
+    Vocabulary::Table table = vocabulary_->table();
+    Key* const keys = keys_.data();
     uint32_t* types = types_.data() + n_types_;
     uint32_t position = position_;
     const uint32_t document_begin = document_begin_;
+    uint32_t markers = 0;
+    for (size_t i = 0; i < kAhead; ++i) keys[size + i] = keys[size - 1];
     for (size_t i = 0; i < size; ++i, ++position) {
-        if (i + kAhead < size) vocabulary.prefetch_entry(keys[i + kAhead].hash);
-        const uint8_t* const bytes = chunk.bytes + chunk.starts[i];
-        const uint32_t length = chunk.ends[i] - chunk.starts[i];
-        uint32_t id = vocabulary.find(keys[i].low, keys[i].high, keys[i].hash, bytes, length);
-        if (id == Vocabulary::kAbsent) id = add_type(bytes, length, keys[i].hash, vocabulary);
+        table.prefetch_entry(keys[i + kAhead].hash);
+        uint32_t id = table.find_at_once(keys[i].low, keys[i].high, keys[i].hash);
+        if (id == Vocabulary::kAbsent) [[unlikely]] {
+            id = find_or_add(keys[i], chunk.bytes + chunk.starts[i], chunk.ends[i] - chunk.starts[i]);
+            table = vocabulary_->table();
+        }
         ids[i] = id;
-        VocabularyEntry& entry = vocabulary[id];
+        VocabularyEntry& entry = table.entries[id];
         const uint32_t last = entry.last;
         const bool is_first = last < document_begin;
         entry.last = position;
-        entry.document_count = is_first ? 1 : entry.document_count + 1;
+        entry.document_count = (entry.document_count & (uint32_t{is_first} - 1)) + 1;  // a branch would be mispredicted
         *types = id;
         types += is_first;
         distances[i] = static_cast<uint8_t>(std::min(position - last, kMattrWindow));
-        if (kMarkers) {
-            *markers = {position, entry.marker};
-            markers += entry.marker != 0;
-        }
+        markers |= entry.marker;
     }
     n_types_ = static_cast<uint32_t>(types - types_.data());
-    if (kMarkers) marker_tokens_.end_at(markers);
+    if (markers & MarkerLexicon::kAnchor) note_anchors(ids, ids_.size(), ids_.size() + size);
+}
+
+// Of the document's tokens [begin, end), whose numbers are `ids`.
+void DocumentCounter::note_anchors(const uint32_t* ids, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i)
+        if ((*vocabulary_)[ids[i - begin]].marker & MarkerLexicon::kAnchor) anchors_.push_back(static_cast<uint32_t>(i));
 }
 
 void DocumentCounter::add_distances(const uint8_t* distances, size_t size) {
@@ -163,8 +182,7 @@ void DocumentCounter::add_distances(const uint8_t* distances, size_t size) {
     window_sum_ += sum;
 }
 
-void DocumentCounter::remember_border_ids(size_t size, BlockCounts& block) {
-    const uint32_t* ids = chunk_ids_.data();
+void DocumentCounter::remember_border_ids(const uint32_t* ids, size_t size, BlockCounts& block) const {
     if (block.first_ids.size() < kBorder)
         block.first_ids.insert(block.first_ids.end(), ids, ids + std::min(size, kBorder - block.first_ids.size()));
     const size_t taken = std::min<size_t>(size, kBorder);
@@ -193,7 +211,7 @@ DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t siz
     block.types.resize(first_type + types);
     for (uint64_t i = 0; i < types; ++i) {
         const uint32_t id = types_[i];
-        const uint32_t count = block.vocabulary[id].document_count;
+        const uint32_t count = (*vocabulary_)[id].document_count;
         block.types[first_type + i] = {id, count};
         log_sum += log2_times_tabled(count);
         hapaxes += count == 1;
@@ -219,11 +237,14 @@ DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t siz
         if (sizes.chars > 0) values[kCharEntropy] = entropy_bits(sizes.chars, character_log_sum);
     }
     if (wants_lines_) values[kDuplicateLineShare] = lines_.share(text, size);
-    if (wants_markers_) values[kMarkerRate] = ratio(1000 * config_.markers->count_matches({marker_tokens_.begin(), marker_tokens_.size()}), tokens);
-    else if (config_.tokens == TokenKind::kWord) values[kMarkerRate] = ratio(0, tokens);
+    if (config_.tokens == TokenKind::kWord) {
+        const auto marker_at = [&](size_t i) { return (*vocabulary_)[ids_.begin()[i]].marker; };
+        const uint64_t matches = anchors_.empty() ? 0 : config_.markers->count_matches(anchors_, tokens, marker_at);
+        values[kMarkerRate] = ratio(1000 * matches, tokens);
+    }
     if (wants_trigrams_) {
-        const auto characters = [&](uint32_t id) { return count_characters(block.vocabulary.key(id)); };
-        const Trigrams::Top top = trigrams_.top(ids_, characters);
+        const auto characters = [&](uint32_t id) { return count_characters(vocabulary_->key(id)); };
+        const Trigrams::Top top = trigrams_.top({ids_.begin(), ids_.size()}, characters);
         if (top.count > 0) values[kTopNgramShare] = std::min(1.0, ratio(top.count * top.characters, sizes.chars));
     }
     return values;

@@ -65,7 +65,7 @@ struct TypeInDocument {
 
 // All that one block of documents leaves behind, for batches and the corpus.
 struct BlockCounts {
-    Vocabulary vocabulary;
+    Vocabulary::View vocabulary;  // of the type numbers below; once the block is complete
     std::vector<DocumentEnd> documents;
     std::vector<TypeInDocument> types;
     // Of each token the distance to the last occurrence of its type in the block, at most kMattrWindow.
@@ -82,6 +82,10 @@ class DocumentCounter {
    public:
     explicit DocumentCounter(const MeasureConfig& config);
 
+    // A block's documents come between these two.
+    void begin_block();
+    void end_block(BlockCounts& block) const;
+
     // Measures one document and appends it to `block`; its signals go into `histograms` as well. `text` is valid UTF-8 of
     // less than 4 GiB.
     void count(const uint8_t* text, size_t size, const DocumentOrigin& origin, BlockCounts& block,
@@ -89,18 +93,21 @@ class DocumentCounter {
 
    private:
     using Values = std::array<double, kDocumentSignals>;
+    struct Key {
+        uint64_t low, high, hash;
+    };
     struct Integers {
         uint64_t bytes, chars, tokens, types, sentences, invisible;
     };
 
     void count_tokens(const uint8_t* text, size_t size, BlockCounts& block);
     void count_chunk(const TokenChunk& chunk, BlockCounts& block);
-    void make_keys(const TokenChunk& chunk, const Vocabulary& vocabulary);
-    uint32_t add_type(const uint8_t* bytes, uint32_t size, uint64_t hash, Vocabulary& vocabulary);
-    template <bool kMarkers>
-    void note_occurrences(const TokenChunk& chunk, uint8_t* distances, Vocabulary& vocabulary);
+    void make_keys(const TokenChunk& chunk);
+    uint32_t find_or_add(const Key& key, const uint8_t* bytes, uint32_t size);
+    void note_occurrences(const TokenChunk& chunk, uint32_t* ids, uint8_t* distances);
+    void note_anchors(const uint32_t* ids, size_t begin, size_t end);
     void add_distances(const uint8_t* distances, size_t size);
-    void remember_border_ids(size_t size, BlockCounts& block);
+    void remember_border_ids(const uint32_t* ids, size_t size, BlockCounts& block) const;
     uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
     Values measure(const uint8_t* text, size_t size, const Integers& sizes, BlockCounts& block);
     void append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin, BlockCounts& block,
@@ -112,22 +119,18 @@ class DocumentCounter {
     CharacterCounts characters_;
     RepeatedLines lines_;
     Trigrams trigrams_;
+    std::shared_ptr<Vocabulary> vocabulary_;
+    uint32_t position_ = 0;  // of the next token, in the stream of all that this vocabulary has counted
 
     // Of the current document.
-    uint32_t document_begin_ = 0;  // stream positions
-    uint32_t position_ = 0;
+    uint32_t document_begin_ = 0;
     uint64_t window_sum_ = 0;
     uint32_t n_types_ = 0;
     std::vector<uint32_t> types_;  // type numbers in order of first occurrence; beyond n_types_ room to write
-    Appendable<MarkerToken> marker_tokens_;
-    std::vector<uint32_t> ids_;  // of its tokens, for 3-grams
+    Appendable<uint32_t> ids_;            // type numbers of its tokens
+    std::vector<uint32_t> anchors_;       // its tokens that may be part of a marker phrase
 
-    // Of the current chunk's tokens.
-    struct Key {
-        uint64_t low, high, hash;
-    };
-    Scratch<Key> keys_;
-    Scratch<uint32_t> chunk_ids_;
+    Scratch<Key> keys_;  // of the current chunk's tokens
 };
 
 }  // namespace textassay

@@ -37,7 +37,6 @@ void LineCutter::cut(Buffer buffer, size_t size, const std::function<void(Block)
         return;
     }
     const size_t lines_end = static_cast<size_t>(last - buffer.data()) + 1;
-    const std::vector<uint8_t> rest(buffer.data() + lines_end, buffer.data() + end);
     if (carry_.size() > begin) {  // more than there is room for in front
         const void* first = std::memchr(buffer.data() + begin, '\n', end - begin);
         const size_t line_end = static_cast<size_t>(static_cast<const uint8_t*>(first) - buffer.data()) + 1;
@@ -48,8 +47,8 @@ void LineCutter::cut(Buffer buffer, size_t size, const std::function<void(Block)
         std::memcpy(buffer.data() + begin, carry_.data(), carry_.size());
     }
     carry_.clear();
+    keep(buffer.data() + lines_end, end - lines_end);
     if (begin < lines_end) emit_lines(std::move(buffer), begin, lines_end, emit);
-    keep(rest.data(), rest.size());
 }
 
 void LineCutter::finish(bool cut_off, const std::function<void(Block)>& emit) {

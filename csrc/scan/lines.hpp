@@ -12,7 +12,7 @@
 namespace textassay {
 
 // Room in front of a buffer's data for the line that the buffer before cut off.
-inline constexpr size_t kHeadroom = size_t{64} << 10;
+inline constexpr size_t kHeadroom = size_t{1} << 20;
 inline constexpr size_t kPaddingBehind = simdjson::SIMDJSON_PADDING;
 
 struct Block {

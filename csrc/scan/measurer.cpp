@@ -78,8 +78,10 @@ void Measurer::count_in_order(const std::vector<TextSpan>& texts, const MeasureC
                 SignalHistograms mine;
                 for (size_t i = next++; i < count; i = next++) {
                     blocks[i]->clear(config);
+                    counter.begin_block();
                     for (size_t t = first + i == 0 ? 0 : ends[first + i - 1]; t < ends[first + i]; ++t)
                         counter.count(texts[t].text, texts[t].size, {}, *blocks[i], mine);
+                    counter.end_block(*blocks[i]);
                 }
                 const std::lock_guard lock(mutex);
                 distributions.merge(mine);

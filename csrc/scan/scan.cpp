@@ -347,7 +347,9 @@ void Scan::cut_unit(File& file, Unit unit, std::vector<Block>& blocks) {
 void Scan::parse(File& file, Block block, Worker& worker) {
     std::unique_ptr<BlockResult> result = take_result();
     result->order = block.order;
+    worker.counter.begin_block();
     if (config_.stage >= Stage::kJson) parse_lines(block, *result, worker);
+    worker.counter.end_block(result->counts);
     give_back(std::move(block.buffer));
     deliver_result(file, std::move(result), worker);
 }

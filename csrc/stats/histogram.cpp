@@ -99,7 +99,7 @@ void Histogram::add(std::vector<TypeCount>& types) {
         for (size_t i = 0; i < kPartitions; ++i) {
             const size_t p = (first + i) % kPartitions;
             const std::lock_guard lock(partitions_[p].mutex);
-            added += partitions_[p].table.add_all(types.data(), order.data() + begins[p], begins[p + 1] - begins[p]);
+            added += partitions_[p].table.add_all(types.data(), begins[p + 1] - begins[p], order.data() + begins[p]);
         }
         size_.fetch_add(added);
     }

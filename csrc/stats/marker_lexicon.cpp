@@ -4,23 +4,30 @@
 
 namespace textassay {
 
-MarkerLexicon::MarkerLexicon(const std::vector<std::vector<std::string>>& phrases) : nodes_(1), starts_phrase_(1) {
+MarkerLexicon::MarkerLexicon(const std::vector<std::vector<std::string>>& phrases) : by_anchor_(1) {
+    const auto longest_word = [](const std::vector<std::string>& phrase) {
+        const auto shorter = [](const std::string& a, const std::string& b) { return a.size() < b.size(); };
+        return static_cast<uint32_t>(std::max_element(phrase.begin(), phrase.end(), shorter) - phrase.begin());
+    };
     for (const auto& phrase : phrases) {
         if (phrase.empty()) throw std::invalid_argument("marker phrase: wanted at least one token, got none");
-        uint32_t node = 0;
-        for (const std::string& token : phrase) {
-            if (numbers_.size() == 65535) throw std::invalid_argument("marker lexicon: wanted at most 65,535 different words");
-            const uint16_t number = numbers_.emplace(token, static_cast<uint16_t>(numbers_.size() + 1)).first->second;
-            if (!token.empty())
-                lengths_by_first_byte_[static_cast<uint8_t>(token[0])] |= uint64_t{1} << std::min<size_t>(token.size(), 63);
-            starts_phrase_.resize(numbers_.size() + 1);
-            if (node == 0) starts_phrase_[number] = true;
-            const auto [found, is_new] = nodes_[node].next.emplace(number, static_cast<uint32_t>(nodes_.size()));
-            node = found->second;
-            if (is_new) nodes_.emplace_back();
-        }
-        nodes_[node].ends_phrase = true;
+        for (const std::string& word : phrase) number_word(word);
+        numbers_[phrase[longest_word(phrase)]] |= kAnchor;
     }
+    by_anchor_.resize(numbers_.size() + 1);
+    for (const auto& phrase : phrases) {
+        Phrase numbered{{}, longest_word(phrase)};
+        for (const std::string& word : phrase) numbered.numbers.push_back(numbers_[word]);
+        by_anchor_[numbered.numbers[numbered.anchor] & ~kAnchor].push_back(std::move(numbered));
+    }
+}
+
+void MarkerLexicon::number_word(const std::string& word) {
+    if (numbers_.size() == kAnchor - 1 && !numbers_.contains(word))
+        throw std::invalid_argument("marker lexicon: wanted at most 32,767 different words");
+    if (!word.empty())
+        lengths_by_first_byte_[static_cast<uint8_t>(word[0])] |= uint64_t{1} << std::min<size_t>(word.size(), 63);
+    numbers_.emplace(word, static_cast<uint16_t>(numbers_.size() + 1));
 }
 
 uint16_t MarkerLexicon::look_up(const std::string& token) const {
@@ -28,26 +35,17 @@ uint16_t MarkerLexicon::look_up(const std::string& token) const {
     return found == numbers_.end() ? uint16_t{0} : found->second;
 }
 
-uint64_t MarkerLexicon::count_matches(std::span<const MarkerToken> tokens) const {
-    uint64_t matches = 0;
-    for (size_t at = 0; at < tokens.size();) {
-        const size_t end = starts_phrase_[tokens[at].marker] ? longest_match(tokens, at) : at;
-        matches += end > at;
-        at = end > at ? end : at + 1;
+uint64_t MarkerLexicon::count_leftmost_longest(std::vector<Match>& matches) {
+    std::sort(matches.begin(), matches.end(),
+              [](const Match& a, const Match& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
+    uint64_t count = 0;
+    uint32_t end = 0;
+    for (const Match& match : matches) {
+        if (match.begin < end) continue;
+        ++count;
+        end = match.end;
     }
-    return matches;
-}
-
-size_t MarkerLexicon::longest_match(std::span<const MarkerToken> tokens, size_t at) const {
-    size_t end = at;
-    uint32_t node = 0;
-    for (size_t i = at; i < tokens.size() && tokens[i].position == tokens[at].position + (i - at); ++i) {
-        const auto found = nodes_[node].next.find(tokens[i].marker);
-        if (found == nodes_[node].next.end()) break;
-        node = found->second;
-        if (nodes_[node].ends_phrase) end = i + 1;
-    }
-    return end;
+    return count;
 }
 
 }  // namespace textassay

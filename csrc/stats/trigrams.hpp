@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace textassay {
@@ -16,7 +17,7 @@ class Trigrams {
 
     // `ids` are the document's tokens as type numbers, `characters(id)` the code points of a type.
     template <typename Characters>
-    Top top(const std::vector<uint32_t>& ids, Characters characters) {
+    Top top(std::span<const uint32_t> ids, Characters characters) {
         Top best;
         if (ids.size() < 3) return best;
         prepare(ids.size() - 2);

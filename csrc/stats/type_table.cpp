@@ -34,13 +34,14 @@ TypeEntry& TypeTable::find_or_add(const TokenKey& key, uint64_t hash) {
     return entry;
 }
 
-size_t TypeTable::add_all(const TypeCount* types, const uint32_t* order, size_t size) {
+size_t TypeTable::add_all(const TypeCount* types, size_t size, const uint32_t* order) {
     constexpr size_t kSlotsAhead = 24, kEntriesAhead = 12;
+    const auto type = [&](size_t i) -> const TypeCount& { return types[order != nullptr ? order[i] : i]; };
     size_t added = 0;
     for (size_t i = 0; i < size; ++i) {
-        if (i + kSlotsAhead < size) prefetch_slot(types[order[i + kSlotsAhead]].hash);
-        if (i + kEntriesAhead < size) prefetch_entry(types[order[i + kEntriesAhead]].hash);
-        added += add(types[order[i]]);
+        if (i + kSlotsAhead < size) prefetch_slot(type(i + kSlotsAhead).hash);
+        if (i + kEntriesAhead < size) prefetch_entry(type(i + kEntriesAhead).hash);
+        added += add(type(i));
     }
     return added;
 }

@@ -37,8 +37,8 @@ class TypeTable {
         return added;
     }
 
-    // Adds types[order[i]] for i in [0, size); returns how many are new.
-    size_t add_all(const TypeCount* types, const uint32_t* order, size_t size);
+    // Adds types[order[i]], or types[i] without an order, for i in [0, size); returns how many are new.
+    size_t add_all(const TypeCount* types, size_t size, const uint32_t* order = nullptr);
 
     void prefetch_slot(uint64_t hash) const {
         if (!slots_.empty()) __builtin_prefetch(&slots_[hash & mask_]);

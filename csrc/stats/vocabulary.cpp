@@ -1,44 +1,40 @@
 #include "vocabulary.hpp"
 
-#include <algorithm>
-
 namespace textassay {
 
-void Vocabulary::clear() {
-    if (slots_.size() > 4 * kSlots || slots_.empty()) {  // a huge document was here
-        std::vector<uint32_t>(kSlots).swap(slots_);
-        std::vector<VocabularyEntry>().swap(entries_);
-        std::vector<uint8_t>().swap(long_bytes_);
-        entries_.reserve(kSlots / 2);
-        mask_ = kSlots - 1;
-    } else {
-        std::fill(slots_.begin(), slots_.end(), 0);
-    }
-    entries_.clear();
-    long_bytes_.clear();
+uint32_t StableBytes::append(const uint8_t* bytes, uint32_t size) {
+    uint32_t page = page_of(static_cast<uint32_t>(size_));
+    while (size_ + size > begin_of(page + 1)) size_ = begin_of(++page);  // no token lies in two pages
+    if (!pages_[page]) pages_[page].reset(new uint8_t[uint64_t{kFirstPage} << page]);
+    const uint32_t offset = static_cast<uint32_t>(size_);
+    std::memcpy(pages_[page].get() + (size_ - begin_of(page)), bytes, size);
+    size_ += size;
+    return offset;
 }
 
+Vocabulary::Vocabulary() : slots_(kSlots), entries_(new VocabularyEntry[kSlots / 2]) { entries_[0] = {}; }
+
 uint32_t Vocabulary::add(const TokenKey& key, uint64_t hash) {
-    if (2 * (entries_.size() + 1) > slots_.size()) grow();
+    if (2 * (size_t{size_} + 1) > slots_.size()) grow();
     size_t slot = hash & mask_;
     while (slots_[slot] != 0) slot = (slot + 1) & mask_;
-    VocabularyEntry entry{key.low, key.high, 0, 0, 0, 0, static_cast<uint16_t>(key.size)};
-    if (key.is_long()) {
-        entry.long_offset = static_cast<uint32_t>(long_bytes_.size());
-        long_bytes_.insert(long_bytes_.end(), key.bytes, key.bytes + key.size);
-    }
-    entries_.push_back(entry);
-    slots_[slot] = static_cast<uint32_t>(entries_.size());
-    return static_cast<uint32_t>(entries_.size() - 1);
+    VocabularyEntry& entry = entries_[size_];
+    entry = {key.low, key.high, 0, 0, 0, 0, static_cast<uint16_t>(key.size)};
+    if (key.is_long()) entry.long_offset = long_bytes_.append(key.bytes, key.size);
+    slots_[slot] = size_;
+    return size_++;
 }
 
 void Vocabulary::grow() {
     slots_.assign(2 * slots_.size(), 0);
     mask_ = slots_.size() - 1;
-    for (uint32_t id = 0; id < entries_.size(); ++id) {
+    std::shared_ptr<VocabularyEntry[]> grown(new VocabularyEntry[slots_.size() / 2]);
+    std::copy_n(entries_.get(), size_, grown.get());
+    entries_ = std::move(grown);
+    for (uint32_t id = 1; id < size_; ++id) {
         size_t slot = hash_of(entries_[id].low, entries_[id].high) & mask_;
         while (slots_[slot] != 0) slot = (slot + 1) & mask_;
-        slots_[slot] = id + 1;
+        slots_[slot] = id;
     }
 }
 

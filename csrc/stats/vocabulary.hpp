@@ -1,8 +1,12 @@
-// The types of one block of text: token -> a small dense number. It lives as long as the block, so it stays in the cache, and
-// the corpus histogram hears of a type once per batch instead of once per token.
+// The types that one worker has seen lately: token -> a small dense number, the same from block to block, so that batches can
+// count by number and the corpus histogram hears of a type once a batch instead of once a token. One thread writes; others
+// may read through a View, since no token that was added ever moves or changes.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "token_key.hpp"
@@ -11,7 +15,7 @@ namespace textassay {
 
 struct VocabularyEntry {
     uint64_t low, high;       // TokenKey
-    uint32_t last;            // position of its last occurrence in the block's token stream
+    uint32_t last;            // position of its last occurrence in the worker's token stream
     uint32_t document_count;  // occurrences in the current document, if `last` lies in it
     uint32_t long_offset;     // of a long token: where its bytes begin in the long bytes
     uint16_t marker;          // its number in the marker lexicon, 0 for none
@@ -19,57 +23,105 @@ struct VocabularyEntry {
 };
 static_assert(sizeof(VocabularyEntry) == 32, "two to a cache line");
 
+// Bytes that never move: page p holds those at offsets from kFirstPage * (2^p - 1) on.
+class StableBytes {
+   public:
+    // Less than 4 GiB in all.
+    uint32_t append(const uint8_t* bytes, uint32_t size);
+    uint64_t size() const { return size_; }
+    const uint8_t* at(uint32_t offset) const {
+        const uint32_t page = page_of(offset);
+        return pages_[page].get() + (offset - begin_of(page));
+    }
+
+   private:
+    static constexpr uint32_t kFirstPage = 4096, kPages = 20;
+    static uint32_t page_of(uint32_t offset) { return 31 - static_cast<uint32_t>(__builtin_clz(offset / kFirstPage + 1)); }
+    static uint64_t begin_of(uint32_t page) { return kFirstPage * ((uint64_t{1} << page) - 1); }
+
+    std::array<std::unique_ptr<uint8_t[]>, kPages> pages_;
+    uint64_t size_ = 0;
+};
+
 class Vocabulary {
    public:
-    Vocabulary() { clear(); }
+    Vocabulary();
 
-    static constexpr uint32_t kAbsent = ~uint32_t{0};
+    // Numbers begin at 1; entry 0 equals no token.
+    static constexpr uint32_t kAbsent = 0;
+
+    // What a loop over many tokens keeps in registers. Valid until the next add.
+    struct Table {
+        const uint32_t* slots;
+        size_t mask;
+        VocabularyEntry* entries;
+
+        void prefetch_slot(uint64_t hash) const { __builtin_prefetch(slots + (hash & mask)); }
+        // Once the slot is in the cache.
+        void prefetch_entry(uint64_t hash) const { __builtin_prefetch(entries + slots[hash & mask], 1); }
+        // The token's number if it is short and where it is looked for first; otherwise ask find().
+        uint32_t find_at_once(uint64_t low, uint64_t high, uint64_t hash) const {
+            const uint32_t id = slots[hash & mask];
+            const VocabularyEntry& entry = entries[id];
+            return ((entry.low ^ low) | (entry.high ^ high)) == 0 && !is_long_mark(high) ? id : kAbsent;
+        }
+    };
+    Table table() { return {slots_.data(), mask_, entries_.get()}; }
 
     // The number of the token with this key and hash_of(low, high), or kAbsent. `bytes` and `size` are looked at only if it is long.
     uint32_t find(uint64_t low, uint64_t high, uint64_t hash, const uint8_t* bytes, uint32_t size) const {
         for (size_t slot = hash & mask_;; slot = (slot + 1) & mask_) {
-            const uint32_t stored = slots_[slot];
-            if (stored == 0) return kAbsent;
-            const VocabularyEntry& entry = entries_[stored - 1];
+            const uint32_t id = slots_[slot];
+            if (id == kAbsent) return kAbsent;
+            const VocabularyEntry& entry = entries_[id];
             if (((entry.low ^ low) | (entry.high ^ high)) == 0 &&
-                (!is_long_mark(high) || std::memcmp(long_bytes_.data() + entry.long_offset, bytes, size) == 0))
-                return stored - 1;
+                (!is_long_mark(high) || std::memcmp(long_bytes_.at(entry.long_offset), bytes, size) == 0))
+                return id;
         }
     }
     // Adds a type that is absent; the next number. Its entry's other fields are zero.
     uint32_t add(const TokenKey& key, uint64_t hash);
 
-    void prefetch_slot(uint64_t hash) const { __builtin_prefetch(&slots_[hash & mask_]); }
-    // Once the slot is in the cache.
-    void prefetch_entry(uint64_t hash) const {
-        __builtin_prefetch(entries_.data() + slots_[hash & mask_] - 1, 1);
-    }
-
     VocabularyEntry& operator[](uint32_t id) { return entries_[id]; }
     const VocabularyEntry& operator[](uint32_t id) const { return entries_[id]; }
-    VocabularyEntry* data() { return entries_.data(); }
-    uint32_t size() const { return static_cast<uint32_t>(entries_.size()); }
+    uint32_t size() const { return size_; }  // the first number that is not given
+    uint64_t long_bytes() const { return long_bytes_.size(); }
 
-    // The view lives until the next add.
-    TokenKey key(uint32_t id) const {
-        const VocabularyEntry& entry = entries_[id];
-        if (is_long_mark(entry.high))
-            return {entry.low, entry.high, long_bytes_.data() + entry.long_offset, static_cast<uint32_t>(entry.high)};
-        return {entry.low, entry.high, reinterpret_cast<const uint8_t*>(&entry), entry.size};
-    }
+    // The view lives as long as the vocabulary.
+    TokenKey key(uint32_t id) const { return key_of(entries_[id]); }
 
-    // Forgets all types, and memory beyond what a common block needs.
-    void clear();
+    // The types so far, for other threads.
+    class View {
+       public:
+        View() = default;
+        explicit View(std::shared_ptr<const Vocabulary> vocabulary)
+            : vocabulary_(std::move(vocabulary)), entries_(vocabulary_->entries_), size_(vocabulary_->size_) {}
+
+        TokenKey key(uint32_t id) const { return vocabulary_->key_of(entries_[id]); }
+        uint32_t size() const { return size_; }  // the first number that is not known
+        bool same_vocabulary(const View& other) const { return vocabulary_ == other.vocabulary_; }
+
+       private:
+        std::shared_ptr<const Vocabulary> vocabulary_;
+        std::shared_ptr<const VocabularyEntry[]> entries_;  // they move when the vocabulary grows; the old ones stay for us
+        uint32_t size_ = 0;
+    };
 
    private:
-    static constexpr size_t kSlots = size_t{1} << 16;
+    static constexpr size_t kSlots = size_t{1} << 17;
 
+    TokenKey key_of(const VocabularyEntry& entry) const {
+        if (is_long_mark(entry.high))
+            return {entry.low, entry.high, long_bytes_.at(entry.long_offset), static_cast<uint32_t>(entry.high)};
+        return {entry.low, entry.high, reinterpret_cast<const uint8_t*>(&entry), entry.size};
+    }
     void grow();
 
-    std::vector<uint32_t> slots_;  // number + 1, 0 for empty; a power of two, at most half full
-    size_t mask_ = 0;
-    std::vector<VocabularyEntry> entries_;
-    std::vector<uint8_t> long_bytes_;  // of one block: less than 4 GiB
+    std::vector<uint32_t> slots_;  // numbers, 0 for empty; a power of two, at most half full
+    size_t mask_ = kSlots - 1;
+    std::shared_ptr<VocabularyEntry[]> entries_;  // half as many as there are slots
+    uint32_t size_ = 1;
+    StableBytes long_bytes_;
 };
 
 }  // namespace textassay
