@@ -49,6 +49,6 @@ struct Bytes64 {
 
 }  // namespace
 
-extern const KernelSet kAvx2Kernels = {"avx2", classify, positions, ranks, find_byte, hash_spans, count_bytes};
+extern const KernelSet kAvx2Kernels = {"avx2", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes};
 
 }  // namespace textassay::kernels

@@ -61,6 +61,6 @@ size_t positions(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* 
 
 }  // namespace
 
-extern const KernelSet kAvx512Kernels = {"avx512", classify, positions, ranks, find_byte, hash_spans, count_bytes};
+extern const KernelSet kAvx512Kernels = {"avx512", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes};
 
 }  // namespace textassay::kernels

@@ -7,8 +7,14 @@
 
 namespace textassay::kernels {
 
-// Bit i stands for byte i of a block of 64.
-//
+// A chunk of text is up to 64 blocks of 64 bytes.
+inline constexpr size_t kChunkBlocks = 64;
+inline constexpr size_t kChunkBytes = 64 * kChunkBlocks;
+
+// One kind of byte: bit i of row[1 + b] stands for byte i of block b. row[0] tells of what comes before the chunk, its last byte at
+// bit 63; the element behind the last block of what comes behind.
+using MaskRow = uint64_t[kChunkBlocks + 2];
+
 //   text           I t ' s   3 . 5   a _ b .
 //   letter         1 1 . 1 . . . . . 1 . 1 .     A-Z a-z
 //   number         . . . . . 1 . 1 . . . . .     0-9
@@ -19,12 +25,30 @@ namespace textassay::kernels {
 //   stop           . . . . . . 1 . . . . . 1     . ! ? LF CR: a sentence may end
 // and for the ends of sentences: lower (a-z), visible (ASCII above space), space, comma, dot, shout (! ?), close (" ' ( )),
 // line_feed, return_ (CR)
-struct BlockMasks {
-    uint64_t letter, number, connector, mid_letter, mid_number, high;
-    uint64_t stop, lower, visible, space, comma, dot, shout, close, line_feed, return_;
+struct ByteMasks {
+    MaskRow letter, number, connector, mid_letter, mid_number, high;
+    MaskRow stop, lower, visible, space, comma, dot, shout, close, line_feed, return_;
 };
 
-inline constexpr size_t kFindBlocks = 64;
+// Words by shifts:
+//
+//   text           I t ' s   3 . 5   a _ b .
+//   live_connector . . . . . . . . . . 1 . .     of a word
+//   joined         1 1 1 1 . 1 1 1 . 1 1 1 .     letters, numbers, live connectors, and marks between two of a kind
+//   start          1 . . . . 1 . . . 1 . . .
+//   end            . . . . 1 . . . 1 . . . 1
+//
+// Katakana joins only Katakana and connectors; a Single (ideograph, Hiragana, Thai) is a word of its own.
+struct WordMasks {
+    MaskRow katakana, single, single_start, live_connector;  // in
+    MaskRow joined, word, start, end;                        // out
+};
+
+// Stops that end a sentence at once (hard), behind a space, or behind a mark and a space; and those that need the rules.
+struct SentenceMasks {
+    MaskRow hard, spaced, closed, undecided;
+    MaskRow boundary;  // of the first three, where they are
+};
 
 // The random keys of a hash of spans (NH: Black, Halevi, Krawczyk, Krovetz, Rogaway 1999): 32 bits each, and an odd 64-bit one.
 struct SpanKeys {
@@ -35,9 +59,15 @@ struct SpanKeys {
 struct KernelSet {
     const char* name;
 
-    // Fills masks[0, blocks) from 64 * blocks bytes at `text`, and writes those bytes to `folded` with A-Z in lower case.
-    // Returns whether any byte was non-ASCII.
-    bool (*classify)(const uint8_t* text, size_t blocks, BlockMasks* masks, uint8_t* folded);
+    // Fills the rows of blocks [first, first + blocks) from 64 * blocks bytes at `text`, and writes those bytes to `folded` with
+    // A-Z in lower case. Returns whether any byte was non-ASCII.
+    bool (*classify)(const uint8_t* text, size_t first, size_t blocks, ByteMasks& masks, uint8_t* folded);
+
+    // Words of a chunk; masks.letter and number hold non-ASCII characters as well.
+    void (*find_words)(const ByteMasks& masks, size_t blocks, WordMasks& words);
+
+    // Sentence ends of a chunk. Of what is before and behind the chunk nothing is known.
+    void (*find_sentence_ends)(const ByteMasks& masks, size_t blocks, SentenceMasks& sentences);
 
     // Appends `base + i` for each set bit i of the masks taken as one long bit string; returns how many. Writes up to 64
     // elements beyond the last. `before[b]` becomes the number of set bits in masks[0, b), for b in [0, blocks].
@@ -47,7 +77,7 @@ struct KernelSet {
     // many; writes nothing beyond them.
     size_t (*ranks)(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_t* out);
 
-    // Appends `base + i` for each text[i] == byte, i in [0, 64 * blocks), blocks at most kFindBlocks; returns how many. Writes
+    // Appends `base + i` for each text[i] == byte, i in [0, 64 * blocks), blocks at most kChunkBlocks; returns how many. Writes
     // up to 64 elements beyond the last.
     size_t (*find_byte)(const uint8_t* text, size_t blocks, uint8_t byte, uint32_t base, uint32_t* out);
 

@@ -5,34 +5,130 @@
 // Included inside an unnamed namespace: an ISA file must leave no weak symbol behind, or the linker may hand its
 // instructions to the rest of the program.
 
-bool classify(const uint8_t* text, size_t blocks, BlockMasks* masks, uint8_t* folded) {
+bool classify(const uint8_t* text, size_t first, size_t blocks, ByteMasks& masks, uint8_t* folded) {
     uint64_t any_high = 0;
     for (size_t b = 0; b < blocks; ++b) {
         const Bytes64 bytes = Bytes64::load(text + 64 * b);
         const Bytes64 lower = bytes.lower_case();
         lower.store(folded + 64 * b);
-        const uint64_t quote = bytes.equal('\'');
-        BlockMasks& m = masks[b];
-        m.high = bytes.high();
-        m.letter = lower.minus('a').at_most(25);
-        m.number = bytes.minus('0').at_most(9);
-        m.connector = bytes.equal('_');
-        m.dot = bytes.equal('.');
-        m.comma = bytes.equal(',');
-        m.mid_letter = m.dot | quote | bytes.equal(':');
-        m.mid_number = m.dot | quote | m.comma | bytes.equal(';');
-        m.shout = bytes.equal('!') | bytes.equal('?');
-        m.close = quote | bytes.equal('"') | bytes.minus('(').at_most(1);
-        m.line_feed = bytes.equal('\n');
-        m.return_ = bytes.equal('\r');
-        m.stop = m.dot | m.shout | m.line_feed | m.return_;
-        m.lower = bytes.minus('a').at_most(25);
-        m.space = bytes.equal(' ');
-        m.visible = ~(bytes.at_most(' ') | m.high);
-        any_high |= m.high;
+        const size_t row = 1 + first + b;
+        const uint64_t quote = bytes.equal('\''), dot = bytes.equal('.'), comma = bytes.equal(','), high = bytes.high();
+        const uint64_t shout = bytes.equal('!') | bytes.equal('?');
+        const uint64_t line_feed = bytes.equal('\n'), return_ = bytes.equal('\r');
+        masks.high[row] = high;
+        masks.letter[row] = lower.minus('a').at_most(25);
+        masks.number[row] = bytes.minus('0').at_most(9);
+        masks.connector[row] = bytes.equal('_');
+        masks.dot[row] = dot;
+        masks.comma[row] = comma;
+        masks.mid_letter[row] = dot | quote | bytes.equal(':');
+        masks.mid_number[row] = dot | quote | comma | bytes.equal(';');
+        masks.shout[row] = shout;
+        masks.close[row] = quote | bytes.equal('"') | bytes.minus('(').at_most(1);
+        masks.line_feed[row] = line_feed;
+        masks.return_[row] = return_;
+        masks.stop[row] = dot | shout | line_feed | return_;
+        masks.lower[row] = bytes.minus('a').at_most(25);
+        masks.space[row] = bytes.equal(' ');
+        masks.visible[row] = ~(bytes.at_most(' ') | high);
+        any_high |= high;
     }
     return any_high != 0;
 }
+
+// The bit of the byte before, of the byte behind.
+#define LEFT(row) ((row)[b] << 1 | (row)[b - 1] >> 63)
+#define RIGHT(row) ((row)[b] >> 1 | (row)[b + 1] << 63)
+
+// Loops over whole rows, without a branch: the compiler takes several blocks at a time.
+void find_words(const ByteMasks& masks, size_t blocks, WordMasks& words) {
+    const MaskRow &letter = masks.letter, &number = masks.number;
+    const MaskRow &katakana = words.katakana, &single = words.single, &live_connector = words.live_connector;
+    MaskRow& joined = words.joined;
+    for (size_t b = 1; b <= blocks; ++b)
+        joined[b] = letter[b] | number[b] | live_connector[b] |
+                    (masks.mid_letter[b] & LEFT(letter) & RIGHT(letter)) |
+                    (masks.mid_number[b] & LEFT(number) & RIGHT(number));
+    for (size_t b = 1; b <= blocks; ++b) {
+        const uint64_t katakana_joined = katakana[b] | live_connector[b];
+        const uint64_t continues = (joined[b] & LEFT(joined)) | (katakana_joined & (LEFT(katakana) | LEFT(live_connector))) |
+                                   (single[b] & ~words.single_start[b]);
+        words.word[b] = joined[b] | katakana[b] | single[b];
+        words.start[b] = words.word[b] & ~continues;
+        words.end[b] = (LEFT(joined) | LEFT(katakana) | LEFT(single)) & ~continues;
+    }
+}
+
+// Nearly all of English is decided by the few bytes behind a stop: line breaks between words, terminators before " A" or " a". With
+// n for LF:
+//
+//   text       e n d .   H e   s a i d n s o n N o ! "   S o
+//   hard       . . . . . . . . . . . . . . . 1 . . . . . . .     LF: no space, so a boundary behind it (SB4)
+//   nothing    . . . . . . . . . . . . 1 . . . . . . . . . .     a lone LF before a-z is a space; "3.5", "a.b", ".," and so on
+//   spaced     . . . 1 . . . . . . . . . . . . . . . . . . .     a boundary behind the space (SB11)
+//   closed     . . . . . . . . . . . . . . . . . . 1 . . . .     a boundary behind the mark and the space
+void find_sentence_ends(const ByteMasks& masks, size_t blocks, SentenceMasks& sentences) {
+#define BEHIND(kind, distance) (masks.kind[b] >> (distance) | masks.kind[b + 1] << (64 - (distance)))
+    for (size_t b = 1; b <= blocks; ++b) {
+        const uint64_t break_1 = BEHIND(line_feed, 1) | BEHIND(return_, 1), break_2 = BEHIND(line_feed, 2) | BEHIND(return_, 2);
+        const uint64_t break_3 = BEHIND(line_feed, 3) | BEHIND(return_, 3), break_4 = BEHIND(line_feed, 4) | BEHIND(return_, 4);
+        const uint64_t visible_1 = BEHIND(visible, 1), visible_2 = BEHIND(visible, 2), visible_3 = BEHIND(visible, 3);
+        const uint64_t visible_4 = BEHIND(visible, 4);
+        const uint64_t lower_1 = BEHIND(lower, 1), lower_2 = BEHIND(lower, 2), lower_3 = BEHIND(lower, 3), lower_4 = BEHIND(lower, 4);
+        // ASCII only: letters and numbers beyond ASCII have been labelled meanwhile, but are not visible.
+        const uint64_t letter_2 = BEHIND(letter, 2) & visible_2, letter_3 = BEHIND(letter, 3) & visible_3;
+        const uint64_t upper_2 = letter_2 & ~lower_2, upper_3 = letter_3 & ~lower_3;
+        const uint64_t dot = masks.dot[b], shout = masks.shout[b], line_feed = masks.line_feed[b], return_ = masks.return_[b];
+
+        // CR LF is one break, and its LF answers.
+        const uint64_t after_return = LEFT(masks.return_);
+        const uint64_t two_before = (line_feed | return_) << 2 | (masks.line_feed[b - 1] | masks.return_[b - 1]) >> 62;
+        const uint64_t before_break = (after_return & two_before) | (~after_return & LEFT(masks.line_feed));
+        const uint64_t wrapped = line_feed & ~before_break & lower_1;
+        const uint64_t hard = line_feed & (before_break | break_1 | (visible_1 & ~lower_1));
+        const uint64_t return_of_pair = return_ & BEHIND(line_feed, 1);
+
+        // Behind a break, a lowercase letter makes it a space and goes on with the sentence (SB8, after "." only); a space
+        // or a character beyond ASCII may, and must ask; all else lets the break end the sentence itself.
+        const uint64_t pair_1 = BEHIND(return_, 1) & BEHIND(line_feed, 2), pair_2 = BEHIND(return_, 2) & BEHIND(line_feed, 3);
+        const uint64_t dot_break_1 = (BEHIND(line_feed, 1) & (break_2 | visible_2)) | (pair_1 & (break_3 | visible_3));
+        const uint64_t dot_break_2 = (BEHIND(line_feed, 2) & (break_3 | visible_3)) | (pair_2 & (break_4 | visible_4));
+        const uint64_t shout_break_1 = (BEHIND(line_feed, 1) & (break_2 | (visible_2 & ~lower_2))) |
+                                       (pair_1 & (break_3 | (visible_3 & ~lower_3)));
+        const uint64_t shout_break_2 = (BEHIND(line_feed, 2) & (break_3 | (visible_3 & ~lower_3))) |
+                                       (pair_2 & (break_4 | (visible_4 & ~lower_4)));
+        const uint64_t close_1 = BEHIND(close, 1), space_1 = BEHIND(space, 1), space_2 = BEHIND(space, 2);
+        const uint64_t stop_1 = BEHIND(dot, 1) | BEHIND(shout, 1), stop_2 = BEHIND(dot, 2) | BEHIND(shout, 2);
+        const uint64_t closed_space = close_1 & space_2, closed_behind_space = space_1 & BEHIND(close, 2);
+        const uint64_t both = BEHIND(comma, 1) | stop_1 | (space_1 & stop_2);  // SB8a
+        const uint64_t number_1 = BEHIND(number, 1) & visible_1;
+        const uint64_t dot_nothing = both | lower_1 | number_1 | (space_1 & lower_2) | (closed_space & lower_3) | dot_break_1 |
+                                     (close_1 & dot_break_2);
+        const uint64_t shout_nothing = both | shout_break_1 | (close_1 & shout_break_2);
+        const uint64_t nothing = wrapped | return_of_pair | (dot & dot_nothing) | (shout & shout_nothing);
+        const uint64_t spaced = (dot & ((space_1 & upper_2) | (closed_behind_space & upper_3))) |
+                                (shout & ((space_1 & letter_2) | (closed_behind_space & letter_3)));
+        const uint64_t two_behind = closed_space | (space_1 & space_2);
+        const uint64_t closed = two_behind & ((dot & upper_3) | (shout & letter_3));
+        sentences.hard[b] = hard;
+        sentences.spaced[b] = spaced;
+        sentences.closed[b] = closed;
+        sentences.undecided[b] = masks.stop[b] & ~(hard | nothing | spaced | closed);
+    }
+#undef BEHIND
+    // The first two line feeds don't see what is before them.
+    const uint64_t unseen = masks.line_feed[1] & 3;
+    sentences.hard[1] &= ~unseen;
+    sentences.undecided[1] |= unseen;
+    sentences.hard[0] = sentences.spaced[0] = sentences.closed[0] = 0;
+    sentences.hard[blocks + 1] = sentences.spaced[blocks + 1] = sentences.closed[blocks + 1] = 0;
+    for (size_t b = 1; b <= blocks + 1; ++b)
+        sentences.boundary[b] = LEFT(sentences.hard) | sentences.spaced[b] << 2 | sentences.spaced[b - 1] >> 62 |
+                                sentences.closed[b] << 3 | sentences.closed[b - 1] >> 61;
+}
+
+#undef LEFT
+#undef RIGHT
 
 #ifndef TEXTASSAY_OWN_POSITIONS
 // Eight at a time without asking how many there are: a branch per bit would be mispredicted at each block's last.
@@ -70,8 +166,8 @@ size_t ranks(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_
 }
 
 size_t find_byte(const uint8_t* text, size_t blocks, uint8_t byte, uint32_t base, uint32_t* out) {
-    uint64_t masks[kFindBlocks];
-    uint32_t before[kFindBlocks + 1];
+    uint64_t masks[kChunkBlocks];
+    uint32_t before[kChunkBlocks + 1];
     for (size_t b = 0; b < blocks; ++b) masks[b] = Bytes64::load(text + 64 * b).equal(byte);
     return positions(masks, blocks, base, out, before);
 }

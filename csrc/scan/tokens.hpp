@@ -83,22 +83,19 @@ class Tokenizer {
     uint64_t invisible_characters() const { return invisible_; }
 
    private:
-    static constexpr size_t kBlocks = 64;
-    static constexpr size_t kChunkBytes = 64 * kBlocks;
-
-    // Labels of the last byte of the chunk before, as 0 or 1: the bit that a left shift brings in.
-    struct Carry {
-        uint64_t letter, number, katakana, connector, single, mid, live_connector, joined, word;
-    };
+    static constexpr size_t kBlocks = kernels::kChunkBlocks, kChunkBytes = kernels::kChunkBytes;
 
     void classify_chunk();
     void end_chunk_at_boundary();
+    void clear_behind_chunk();
+    void carry_last_byte();
+    void forget_last_byte();
     bool label_high_characters();
     uint8_t label_before(size_t block, unsigned bit) const;
     void set_label(uint8_t label, size_t block, unsigned bit, unsigned length, bool begins);
     bool resolve_mid(uint8_t label, size_t at, unsigned length, uint8_t before, uint8_t& resolved) const;
-    uint64_t live_connectors(size_t block, uint64_t near, uint64_t next_near) const;
-    void find_words();
+    void find_live_connectors();
+    uint64_t live_connectors(size_t block) const;
     void find_sentence_ends();
     void ask_sentence_rules(size_t block, uint64_t stops);
     void note_boundary(size_t boundary);
@@ -125,7 +122,6 @@ class Tokenizer {
     bool has_high_ = false;
     bool done_ = true;
 
-    Carry carry_{};
     bool word_open_ = false;  // a word began and its end has not been seen: starts_[0] of the next chunk
     uint32_t open_start_ = 0;
     uint32_t entering_start_ = 0;  // of the word that was open when the current chunk began
@@ -138,10 +134,9 @@ class Tokenizer {
     uint64_t continuation_bytes_ = 0, invisible_ = 0;
     uint64_t chunk_continuation_bytes_ = 0, chunk_invisible_ = 0;
 
-    kernels::BlockMasks masks_[kBlocks + 1];
-    uint64_t katakana_[kBlocks + 1], single_[kBlocks + 1], single_start_[kBlocks + 1];
-    uint64_t word_[kBlocks], start_[kBlocks], end_[kBlocks];
-    uint64_t boundary_[kBlocks];  // of sentences
+    kernels::ByteMasks masks_;
+    kernels::WordMasks word_masks_;
+    kernels::SentenceMasks sentence_masks_;
     uint32_t starts_before_[kBlocks + 1], ends_before_[kBlocks + 1];
     uint32_t ranks_[kChunkBytes];
     std::vector<uint32_t> starts_, ends_, high_;

@@ -10,7 +10,7 @@ namespace textassay {
 
 namespace {
 
-constexpr size_t kPieceBytes = 64 * kernels::kFindBlocks;
+constexpr size_t kPieceBytes = kernels::kChunkBytes;
 constexpr size_t kFirstSlots = 64;
 
 bool is_trimmed(uint8_t byte) { return byte == ' ' || byte == '\t' || byte == '\r'; }
