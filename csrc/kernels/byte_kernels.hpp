@@ -12,8 +12,8 @@ inline constexpr size_t kChunkBlocks = 64;
 inline constexpr size_t kChunkBytes = 64 * kChunkBlocks;
 
 // One kind of byte: bit i of row[1 + b] stands for byte i of block b. row[0] tells of what comes before the chunk, its last byte at
-// bit 63; the element behind the last block of what comes behind.
-using MaskRow = uint64_t[kChunkBlocks + 2];
+// bit 63; the element behind the last block of what comes behind. The rest is room for kernels that take eight blocks at a time.
+using MaskRow = uint64_t[1 + kChunkBlocks + 8];
 
 //   text           I t ' s   3 . 5   a _ b .
 //   letter         1 1 . 1 . . . . . 1 . 1 .     A-Z a-z

@@ -36,26 +36,33 @@ bool classify(const uint8_t* text, size_t first, size_t blocks, ByteMasks& masks
     return any_high != 0;
 }
 
+// Eight blocks of a row at once, in whatever registers there are. (The compiler's own loop vectoriser gives up on sentences.) What
+// is computed for blocks behind the last is nobody's.
+typedef uint64_t Blocks __attribute__((vector_size(64), aligned(8), may_alias));
+#define AT(row, b) (*reinterpret_cast<const Blocks*>(&(row)[b]))
+#define SET(row, b, value) (*reinterpret_cast<Blocks*>(&(row)[b]) = (value))
 // The bit of the byte before, of the byte behind.
-#define LEFT(row) ((row)[b] << 1 | (row)[b - 1] >> 63)
-#define RIGHT(row) ((row)[b] >> 1 | (row)[b + 1] << 63)
+#define LEFT(row) (AT(row, b) << 1 | AT(row, b - 1) >> 63)
+#define RIGHT(row) (AT(row, b) >> 1 | AT(row, b + 1) << 63)
+#define BEHIND(row, distance) (AT(row, b) >> (distance) | AT(row, b + 1) << (64 - (distance)))
 
-// Loops over whole rows, without a branch: the compiler takes several blocks at a time.
 void find_words(const ByteMasks& masks, size_t blocks, WordMasks& words) {
     const MaskRow &letter = masks.letter, &number = masks.number;
     const MaskRow &katakana = words.katakana, &single = words.single, &live_connector = words.live_connector;
     MaskRow& joined = words.joined;
-    for (size_t b = 1; b <= blocks; ++b)
-        joined[b] = letter[b] | number[b] | live_connector[b] |
-                    (masks.mid_letter[b] & LEFT(letter) & RIGHT(letter)) |
-                    (masks.mid_number[b] & LEFT(number) & RIGHT(number));
-    for (size_t b = 1; b <= blocks; ++b) {
-        const uint64_t katakana_joined = katakana[b] | live_connector[b];
-        const uint64_t continues = (joined[b] & LEFT(joined)) | (katakana_joined & (LEFT(katakana) | LEFT(live_connector))) |
-                                   (single[b] & ~words.single_start[b]);
-        words.word[b] = joined[b] | katakana[b] | single[b];
-        words.start[b] = words.word[b] & ~continues;
-        words.end[b] = (LEFT(joined) | LEFT(katakana) | LEFT(single)) & ~continues;
+    for (size_t b = 1; b <= blocks; b += 8) {
+        const Blocks inner = (AT(masks.mid_letter, b) & LEFT(letter) & RIGHT(letter)) |
+                             (AT(masks.mid_number, b) & LEFT(number) & RIGHT(number));
+        SET(joined, b, AT(letter, b) | AT(number, b) | AT(live_connector, b) | inner);
+    }
+    for (size_t b = 1; b <= blocks; b += 8) {
+        const Blocks katakana_joined = AT(katakana, b) | AT(live_connector, b);
+        const Blocks continues = (AT(joined, b) & LEFT(joined)) | (katakana_joined & (LEFT(katakana) | LEFT(live_connector))) |
+                                 (AT(single, b) & ~AT(words.single_start, b));
+        const Blocks word = AT(joined, b) | AT(katakana, b) | AT(single, b);
+        SET(words.word, b, word);
+        SET(words.start, b, word & ~continues);
+        SET(words.end, b, (LEFT(joined) | LEFT(katakana) | LEFT(single)) & ~continues);
     }
 }
 
@@ -68,67 +75,68 @@ void find_words(const ByteMasks& masks, size_t blocks, WordMasks& words) {
 //   spaced     . . . 1 . . . . . . . . . . . . . . . . . . .     a boundary behind the space (SB11)
 //   closed     . . . . . . . . . . . . . . . . . . 1 . . . .     a boundary behind the mark and the space
 void find_sentence_ends(const ByteMasks& masks, size_t blocks, SentenceMasks& sentences) {
-#define BEHIND(kind, distance) (masks.kind[b] >> (distance) | masks.kind[b + 1] << (64 - (distance)))
-    for (size_t b = 1; b <= blocks; ++b) {
-        const uint64_t break_1 = BEHIND(line_feed, 1) | BEHIND(return_, 1), break_2 = BEHIND(line_feed, 2) | BEHIND(return_, 2);
-        const uint64_t break_3 = BEHIND(line_feed, 3) | BEHIND(return_, 3), break_4 = BEHIND(line_feed, 4) | BEHIND(return_, 4);
-        const uint64_t visible_1 = BEHIND(visible, 1), visible_2 = BEHIND(visible, 2), visible_3 = BEHIND(visible, 3);
-        const uint64_t visible_4 = BEHIND(visible, 4);
-        const uint64_t lower_1 = BEHIND(lower, 1), lower_2 = BEHIND(lower, 2), lower_3 = BEHIND(lower, 3), lower_4 = BEHIND(lower, 4);
+    for (size_t b = 1; b <= blocks; b += 8) {
+        const Blocks break_1 = BEHIND(masks.line_feed, 1) | BEHIND(masks.return_, 1), break_2 = BEHIND(masks.line_feed, 2) | BEHIND(masks.return_, 2);
+        const Blocks break_3 = BEHIND(masks.line_feed, 3) | BEHIND(masks.return_, 3), break_4 = BEHIND(masks.line_feed, 4) | BEHIND(masks.return_, 4);
+        const Blocks visible_1 = BEHIND(masks.visible, 1), visible_2 = BEHIND(masks.visible, 2), visible_3 = BEHIND(masks.visible, 3);
+        const Blocks visible_4 = BEHIND(masks.visible, 4);
+        const Blocks lower_1 = BEHIND(masks.lower, 1), lower_2 = BEHIND(masks.lower, 2), lower_3 = BEHIND(masks.lower, 3), lower_4 = BEHIND(masks.lower, 4);
         // ASCII only: letters and numbers beyond ASCII have been labelled meanwhile, but are not visible.
-        const uint64_t letter_2 = BEHIND(letter, 2) & visible_2, letter_3 = BEHIND(letter, 3) & visible_3;
-        const uint64_t upper_2 = letter_2 & ~lower_2, upper_3 = letter_3 & ~lower_3;
-        const uint64_t dot = masks.dot[b], shout = masks.shout[b], line_feed = masks.line_feed[b], return_ = masks.return_[b];
+        const Blocks letter_2 = BEHIND(masks.letter, 2) & visible_2, letter_3 = BEHIND(masks.letter, 3) & visible_3;
+        const Blocks upper_2 = letter_2 & ~lower_2, upper_3 = letter_3 & ~lower_3;
+        const Blocks dot = AT(masks.dot, b), shout = AT(masks.shout, b), line_feed = AT(masks.line_feed, b), return_ = AT(masks.return_, b);
 
         // CR LF is one break, and its LF answers.
-        const uint64_t after_return = LEFT(masks.return_);
-        const uint64_t two_before = (line_feed | return_) << 2 | (masks.line_feed[b - 1] | masks.return_[b - 1]) >> 62;
-        const uint64_t before_break = (after_return & two_before) | (~after_return & LEFT(masks.line_feed));
-        const uint64_t wrapped = line_feed & ~before_break & lower_1;
-        const uint64_t hard = line_feed & (before_break | break_1 | (visible_1 & ~lower_1));
-        const uint64_t return_of_pair = return_ & BEHIND(line_feed, 1);
+        const Blocks after_return = LEFT(masks.return_);
+        const Blocks two_before = (line_feed | return_) << 2 | (AT(masks.line_feed, b - 1) | AT(masks.return_, b - 1)) >> 62;
+        const Blocks before_break = (after_return & two_before) | (~after_return & LEFT(masks.line_feed));
+        const Blocks wrapped = line_feed & ~before_break & lower_1;
+        const Blocks hard = line_feed & (before_break | break_1 | (visible_1 & ~lower_1));
+        const Blocks return_of_pair = return_ & BEHIND(masks.line_feed, 1);
 
         // Behind a break, a lowercase letter makes it a space and goes on with the sentence (SB8, after "." only); a space
         // or a character beyond ASCII may, and must ask; all else lets the break end the sentence itself.
-        const uint64_t pair_1 = BEHIND(return_, 1) & BEHIND(line_feed, 2), pair_2 = BEHIND(return_, 2) & BEHIND(line_feed, 3);
-        const uint64_t dot_break_1 = (BEHIND(line_feed, 1) & (break_2 | visible_2)) | (pair_1 & (break_3 | visible_3));
-        const uint64_t dot_break_2 = (BEHIND(line_feed, 2) & (break_3 | visible_3)) | (pair_2 & (break_4 | visible_4));
-        const uint64_t shout_break_1 = (BEHIND(line_feed, 1) & (break_2 | (visible_2 & ~lower_2))) |
+        const Blocks pair_1 = BEHIND(masks.return_, 1) & BEHIND(masks.line_feed, 2), pair_2 = BEHIND(masks.return_, 2) & BEHIND(masks.line_feed, 3);
+        const Blocks dot_break_1 = (BEHIND(masks.line_feed, 1) & (break_2 | visible_2)) | (pair_1 & (break_3 | visible_3));
+        const Blocks dot_break_2 = (BEHIND(masks.line_feed, 2) & (break_3 | visible_3)) | (pair_2 & (break_4 | visible_4));
+        const Blocks shout_break_1 = (BEHIND(masks.line_feed, 1) & (break_2 | (visible_2 & ~lower_2))) |
                                        (pair_1 & (break_3 | (visible_3 & ~lower_3)));
-        const uint64_t shout_break_2 = (BEHIND(line_feed, 2) & (break_3 | (visible_3 & ~lower_3))) |
+        const Blocks shout_break_2 = (BEHIND(masks.line_feed, 2) & (break_3 | (visible_3 & ~lower_3))) |
                                        (pair_2 & (break_4 | (visible_4 & ~lower_4)));
-        const uint64_t close_1 = BEHIND(close, 1), space_1 = BEHIND(space, 1), space_2 = BEHIND(space, 2);
-        const uint64_t stop_1 = BEHIND(dot, 1) | BEHIND(shout, 1), stop_2 = BEHIND(dot, 2) | BEHIND(shout, 2);
-        const uint64_t closed_space = close_1 & space_2, closed_behind_space = space_1 & BEHIND(close, 2);
-        const uint64_t both = BEHIND(comma, 1) | stop_1 | (space_1 & stop_2);  // SB8a
-        const uint64_t number_1 = BEHIND(number, 1) & visible_1;
-        const uint64_t dot_nothing = both | lower_1 | number_1 | (space_1 & lower_2) | (closed_space & lower_3) | dot_break_1 |
+        const Blocks close_1 = BEHIND(masks.close, 1), space_1 = BEHIND(masks.space, 1), space_2 = BEHIND(masks.space, 2);
+        const Blocks stop_1 = BEHIND(masks.dot, 1) | BEHIND(masks.shout, 1), stop_2 = BEHIND(masks.dot, 2) | BEHIND(masks.shout, 2);
+        const Blocks closed_space = close_1 & space_2, closed_behind_space = space_1 & BEHIND(masks.close, 2);
+        const Blocks both = BEHIND(masks.comma, 1) | stop_1 | (space_1 & stop_2);  // SB8a
+        const Blocks number_1 = BEHIND(masks.number, 1) & visible_1;
+        const Blocks dot_nothing = both | lower_1 | number_1 | (space_1 & lower_2) | (closed_space & lower_3) | dot_break_1 |
                                      (close_1 & dot_break_2);
-        const uint64_t shout_nothing = both | shout_break_1 | (close_1 & shout_break_2);
-        const uint64_t nothing = wrapped | return_of_pair | (dot & dot_nothing) | (shout & shout_nothing);
-        const uint64_t spaced = (dot & ((space_1 & upper_2) | (closed_behind_space & upper_3))) |
+        const Blocks shout_nothing = both | shout_break_1 | (close_1 & shout_break_2);
+        const Blocks nothing = wrapped | return_of_pair | (dot & dot_nothing) | (shout & shout_nothing);
+        const Blocks spaced = (dot & ((space_1 & upper_2) | (closed_behind_space & upper_3))) |
                                 (shout & ((space_1 & letter_2) | (closed_behind_space & letter_3)));
-        const uint64_t two_behind = closed_space | (space_1 & space_2);
-        const uint64_t closed = two_behind & ((dot & upper_3) | (shout & letter_3));
-        sentences.hard[b] = hard;
-        sentences.spaced[b] = spaced;
-        sentences.closed[b] = closed;
-        sentences.undecided[b] = masks.stop[b] & ~(hard | nothing | spaced | closed);
+        const Blocks two_behind = closed_space | (space_1 & space_2);
+        const Blocks closed = two_behind & ((dot & upper_3) | (shout & letter_3));
+        SET(sentences.hard, b, hard);
+        SET(sentences.spaced, b, spaced);
+        SET(sentences.closed, b, closed);
+        SET(sentences.undecided, b, AT(masks.stop, b) & ~(hard | nothing | spaced | closed));
     }
-#undef BEHIND
     // The first two line feeds don't see what is before them.
     const uint64_t unseen = masks.line_feed[1] & 3;
     sentences.hard[1] &= ~unseen;
     sentences.undecided[1] |= unseen;
     sentences.hard[0] = sentences.spaced[0] = sentences.closed[0] = 0;
     sentences.hard[blocks + 1] = sentences.spaced[blocks + 1] = sentences.closed[blocks + 1] = 0;
-    for (size_t b = 1; b <= blocks + 1; ++b)
-        sentences.boundary[b] = LEFT(sentences.hard) | sentences.spaced[b] << 2 | sentences.spaced[b - 1] >> 62 |
-                                sentences.closed[b] << 3 | sentences.closed[b - 1] >> 61;
+    for (size_t b = 1; b <= blocks + 1; b += 8)
+        SET(sentences.boundary, b, LEFT(sentences.hard) | AT(sentences.spaced, b) << 2 | AT(sentences.spaced, b - 1) >> 62 |
+                                       AT(sentences.closed, b) << 3 | AT(sentences.closed, b - 1) >> 61);
 }
 
+#undef AT
+#undef SET
 #undef LEFT
 #undef RIGHT
+#undef BEHIND
 
 #ifndef TEXTASSAY_OWN_POSITIONS
 // Eight at a time without asking how many there are: a branch per bit would be mispredicted at each block's last.
