@@ -74,7 +74,7 @@ struct KernelSet {
     size_t (*positions)(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* out, uint32_t* before);
 
     // For each set bit of `marks`, the number of set bits of `ones` before it; both taken as one long bit string. Returns how
-    // many; writes nothing beyond them.
+    // many. Writes up to 4 elements beyond the last.
     size_t (*ranks)(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_t* out);
 
     // Appends `base + i` for each text[i] == byte, i in [0, 64 * blocks), blocks at most kChunkBlocks; returns how many. Writes

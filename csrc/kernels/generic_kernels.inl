@@ -71,49 +71,59 @@ void find_words(const ByteMasks& masks, size_t blocks, WordMasks& words) {
 //
 //   text       e n d .   H e   s a i d n s o n N o ! "   S o
 //   hard       . . . . . . . . . . . . . . . 1 . . . . . . .     LF: no space, so a boundary behind it (SB4)
-//   nothing    . . . . . . . . . . . . 1 . . . . . . . . . .     a lone LF before a-z is a space; "3.5", "a.b", ".," and so on
+//   nothing    . . . . . . . . . . . . 1 . . . . . . . . . .     a lone LF before (spaces and) a-z is a space; "3.5", "a.b", ".,"
 //   spaced     . . . 1 . . . . . . . . . . . . . . . . . . .     a boundary behind the space (SB11)
 //   closed     . . . . . . . . . . . . . . . . . . 1 . . . .     a boundary behind the mark and the space
 void find_sentence_ends(const ByteMasks& masks, size_t blocks, SentenceMasks& sentences) {
     for (size_t b = 1; b <= blocks; b += 8) {
-        const Blocks break_1 = BEHIND(masks.line_feed, 1) | BEHIND(masks.return_, 1), break_2 = BEHIND(masks.line_feed, 2) | BEHIND(masks.return_, 2);
-        const Blocks break_3 = BEHIND(masks.line_feed, 3) | BEHIND(masks.return_, 3), break_4 = BEHIND(masks.line_feed, 4) | BEHIND(masks.return_, 4);
-        const Blocks visible_1 = BEHIND(masks.visible, 1), visible_2 = BEHIND(masks.visible, 2), visible_3 = BEHIND(masks.visible, 3);
-        const Blocks visible_4 = BEHIND(masks.visible, 4);
-        const Blocks lower_1 = BEHIND(masks.lower, 1), lower_2 = BEHIND(masks.lower, 2), lower_3 = BEHIND(masks.lower, 3), lower_4 = BEHIND(masks.lower, 4);
+        const Blocks dot = AT(masks.dot, b), shout = AT(masks.shout, b), space = AT(masks.space, b);
+        const Blocks line_feed = AT(masks.line_feed, b), return_ = AT(masks.return_, b);
+        const Blocks visible_1 = BEHIND(masks.visible, 1), lower_1 = BEHIND(masks.lower, 1), lower_2 = BEHIND(masks.lower, 2);
         // ASCII only: letters and numbers beyond ASCII have been labelled meanwhile, but are not visible.
-        const Blocks letter_2 = BEHIND(masks.letter, 2) & visible_2, letter_3 = BEHIND(masks.letter, 3) & visible_3;
+        const Blocks letter_2 = BEHIND(masks.letter, 2) & BEHIND(masks.visible, 2);
+        const Blocks letter_3 = BEHIND(masks.letter, 3) & BEHIND(masks.visible, 3), lower_3 = BEHIND(masks.lower, 3);
         const Blocks upper_2 = letter_2 & ~lower_2, upper_3 = letter_3 & ~lower_3;
-        const Blocks dot = AT(masks.dot, b), shout = AT(masks.shout, b), line_feed = AT(masks.line_feed, b), return_ = AT(masks.return_, b);
+
+        // What a line begins with, behind up to 15 spaces in this block: a lowercase letter, or another visible byte or break.
+        const Blocks other_here = (AT(masks.visible, b) & ~AT(masks.lower, b)) | line_feed | return_;
+        const Blocks other_next = (AT(masks.visible, b + 1) & ~AT(masks.lower, b + 1)) | AT(masks.line_feed, b + 1) | AT(masks.return_, b + 1);
+        Blocks lower = AT(masks.lower, b), other = other_here, spaces = space;
+        for (int step = 1; step <= 8; step *= 2) {
+            lower |= spaces & lower >> step;
+            other |= spaces & other >> step;
+            spaces &= spaces >> step;
+        }
+#define LOWER(distance) (lower >> (distance) | AT(masks.lower, b + 1) << (64 - (distance)))
+#define OTHER(distance) (other >> (distance) | other_next << (64 - (distance)))
 
         // CR LF is one break, and its LF answers.
         const Blocks after_return = LEFT(masks.return_);
         const Blocks two_before = (line_feed | return_) << 2 | (AT(masks.line_feed, b - 1) | AT(masks.return_, b - 1)) >> 62;
         const Blocks before_break = (after_return & two_before) | (~after_return & LEFT(masks.line_feed));
-        const Blocks wrapped = line_feed & ~before_break & lower_1;
-        const Blocks hard = line_feed & (before_break | break_1 | (visible_1 & ~lower_1));
+        const Blocks wrapped = line_feed & ~before_break & LOWER(1);
+        const Blocks hard = line_feed & (before_break | OTHER(1));
         const Blocks return_of_pair = return_ & BEHIND(masks.line_feed, 1);
 
         // Behind a break, a lowercase letter makes it a space and goes on with the sentence (SB8, after "." only); a space
         // or a character beyond ASCII may, and must ask; all else lets the break end the sentence itself.
-        const Blocks pair_1 = BEHIND(masks.return_, 1) & BEHIND(masks.line_feed, 2), pair_2 = BEHIND(masks.return_, 2) & BEHIND(masks.line_feed, 3);
-        const Blocks dot_break_1 = (BEHIND(masks.line_feed, 1) & (break_2 | visible_2)) | (pair_1 & (break_3 | visible_3));
-        const Blocks dot_break_2 = (BEHIND(masks.line_feed, 2) & (break_3 | visible_3)) | (pair_2 & (break_4 | visible_4));
-        const Blocks shout_break_1 = (BEHIND(masks.line_feed, 1) & (break_2 | (visible_2 & ~lower_2))) |
-                                       (pair_1 & (break_3 | (visible_3 & ~lower_3)));
-        const Blocks shout_break_2 = (BEHIND(masks.line_feed, 2) & (break_3 | (visible_3 & ~lower_3))) |
-                                       (pair_2 & (break_4 | (visible_4 & ~lower_4)));
+        const Blocks pair_1 = BEHIND(masks.return_, 1) & BEHIND(masks.line_feed, 2);
+        const Blocks pair_2 = BEHIND(masks.return_, 2) & BEHIND(masks.line_feed, 3);
+        const Blocks shout_break_1 = (BEHIND(masks.line_feed, 1) & OTHER(2)) | (pair_1 & OTHER(3));
+        const Blocks shout_break_2 = (BEHIND(masks.line_feed, 2) & OTHER(3)) | (pair_2 & OTHER(4));
+        const Blocks dot_break_1 = shout_break_1 | (BEHIND(masks.line_feed, 1) & LOWER(2)) | (pair_1 & LOWER(3));
+        const Blocks dot_break_2 = shout_break_2 | (BEHIND(masks.line_feed, 2) & LOWER(3)) | (pair_2 & LOWER(4));
+
         const Blocks close_1 = BEHIND(masks.close, 1), space_1 = BEHIND(masks.space, 1), space_2 = BEHIND(masks.space, 2);
         const Blocks stop_1 = BEHIND(masks.dot, 1) | BEHIND(masks.shout, 1), stop_2 = BEHIND(masks.dot, 2) | BEHIND(masks.shout, 2);
         const Blocks closed_space = close_1 & space_2, closed_behind_space = space_1 & BEHIND(masks.close, 2);
         const Blocks both = BEHIND(masks.comma, 1) | stop_1 | (space_1 & stop_2);  // SB8a
         const Blocks number_1 = BEHIND(masks.number, 1) & visible_1;
         const Blocks dot_nothing = both | lower_1 | number_1 | (space_1 & lower_2) | (closed_space & lower_3) | dot_break_1 |
-                                     (close_1 & dot_break_2);
+                                   (close_1 & dot_break_2);
         const Blocks shout_nothing = both | shout_break_1 | (close_1 & shout_break_2);
         const Blocks nothing = wrapped | return_of_pair | (dot & dot_nothing) | (shout & shout_nothing);
         const Blocks spaced = (dot & ((space_1 & upper_2) | (closed_behind_space & upper_3))) |
-                                (shout & ((space_1 & letter_2) | (closed_behind_space & letter_3)));
+                              (shout & ((space_1 & letter_2) | (closed_behind_space & letter_3)));
         const Blocks two_behind = closed_space | (space_1 & space_2);
         const Blocks closed = two_behind & ((dot & upper_3) | (shout & letter_3));
         SET(sentences.hard, b, hard);
@@ -121,6 +131,8 @@ void find_sentence_ends(const ByteMasks& masks, size_t blocks, SentenceMasks& se
         SET(sentences.closed, b, closed);
         SET(sentences.undecided, b, AT(masks.stop, b) & ~(hard | nothing | spaced | closed));
     }
+#undef LOWER
+#undef OTHER
     // The first two line feeds don't see what is before them.
     const uint64_t unseen = masks.line_feed[1] & 3;
     sentences.hard[1] &= ~unseen;
@@ -160,17 +172,24 @@ size_t positions(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* 
 }
 #endif
 
+// Four at a time without asking how many there are, as positions().
 size_t ranks(const uint64_t* marks, const uint64_t* ones, size_t blocks, uint32_t* out) {
-    uint32_t* to = out;
+    size_t total = 0;
     uint32_t before = 0;
     for (size_t b = 0; b < blocks; ++b) {
-        for (uint64_t bits = marks[b]; bits != 0; bits &= bits - 1) {
-            const uint64_t below = (bits & -bits) - 1;
-            *to++ = before + static_cast<uint32_t>(__builtin_popcountll(ones[b] & below));
+        uint64_t bits = marks[b];
+        const size_t count = static_cast<size_t>(__builtin_popcountll(bits));
+        uint32_t* to = out + total;
+        for (size_t done = 0; done < count; done += 4, to += 4) {
+            for (int i = 0; i < 4; ++i) {
+                to[i] = before + static_cast<uint32_t>(__builtin_popcountll(ones[b] & (bits ^ (bits - 1)) >> 1));
+                bits &= bits - 1;
+            }
         }
+        total += count;
         before += static_cast<uint32_t>(__builtin_popcountll(ones[b]));
     }
-    return static_cast<size_t>(to - out);
+    return total;
 }
 
 size_t find_byte(const uint8_t* text, size_t blocks, uint8_t byte, uint32_t base, uint32_t* out) {
@@ -182,16 +201,16 @@ size_t find_byte(const uint8_t* text, size_t blocks, uint8_t byte, uint32_t base
 
 // The first `size` of 128 readable bytes. Without a branch on the size, which nobody could predict: what lies beyond is masked.
 uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
+    typedef uint32_t Word __attribute__((aligned(1), may_alias));
     struct Ones {
         uint8_t bytes[256];
         constexpr Ones() : bytes() {
             for (int i = 0; i < 128; ++i) bytes[i] = 0xFF;
         }
     };
-    static constexpr Ones kOnes;
-    uint32_t words[32], kept[32];
-    __builtin_memcpy(words, bytes, 128);
-    __builtin_memcpy(kept, kOnes.bytes + 128 - size, 128);
+    alignas(64) static constexpr Ones kOnes;
+    const Word* const words = reinterpret_cast<const Word*>(bytes);
+    const Word* const kept = reinterpret_cast<const Word*>(kOnes.bytes + 128 - size);
     uint64_t sum = 0;
     for (int i = 0; i < 16; ++i) {
         const uint32_t a = (words[i] & kept[i]) + keys[i], b = (words[i + 16] & kept[i + 16]) + keys[i + 16];
@@ -224,6 +243,7 @@ void hash_spans(const uint8_t* text, size_t size, const uint32_t* begins, const 
     }
 }
 
+#ifndef TEXTASSAY_OWN_COUNT_BYTES
 // Eight tables, since equal bytes near each other would wait for one counter; added at the end. Below the threshold (a
 // heuristic) clearing and adding them costs more than the waiting.
 void count_bytes(const uint8_t* text, size_t size, uint32_t counts[256]) {
@@ -240,3 +260,4 @@ void count_bytes(const uint8_t* text, size_t size, uint32_t counts[256]) {
     }
     for (; i < size; ++i) ++counts[text[i]];
 }
+#endif

@@ -140,15 +140,15 @@ void DocumentCounter::note_occurrences(const TokenChunk& chunk, uint32_t* ids, u
     if (types_.size() < n_types_ + size + 1) types_.resize(2 * (n_types_ + size + 1));
     Vocabulary::Table table = vocabulary_->table();
     Key* const keys = keys_.data();
-    uint32_t* types = types_.data() + n_types_;
+    TypeInDocument* types = types_.data() + n_types_;
     uint32_t position = position_;
     const uint32_t document_begin = document_begin_;
     uint32_t markers = 0;
     for (size_t i = 0; i < kAhead; ++i) keys[size + i] = keys[size - 1];
     for (size_t i = 0; i < size; ++i, ++position) {
         table.prefetch_entry(keys[i + kAhead].hash);
-        uint32_t id = table.find_at_once(keys[i].low, keys[i].high, keys[i].hash);
-        if (id == Vocabulary::kAbsent) [[unlikely]] {
+        uint32_t id = table.slots[keys[i].hash & table.mask];
+        if (!table.holds(id, keys[i].low, keys[i].high)) [[unlikely]] {
             id = find_or_add(keys[i], chunk.bytes + chunk.starts[i], chunk.ends[i] - chunk.starts[i]);
             table = vocabulary_->table();
         }
@@ -157,8 +157,7 @@ void DocumentCounter::note_occurrences(const TokenChunk& chunk, uint32_t* ids, u
         const uint32_t last = entry.last;
         const bool is_first = last < document_begin;
         entry.last = position;
-        entry.document_count = (entry.document_count & (uint32_t{is_first} - 1)) + 1;  // a branch would be mispredicted
-        *types = id;
+        *types = {id, entry.count++};
         types += is_first;
         distances[i] = static_cast<uint8_t>(std::min(position - last, kMattrWindow));
         markers |= entry.marker;
@@ -210,8 +209,7 @@ DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t siz
     const size_t first_type = block.types.size();
     block.types.resize(first_type + types);
     for (uint64_t i = 0; i < types; ++i) {
-        const uint32_t id = types_[i];
-        const uint32_t count = (*vocabulary_)[id].document_count;
+        const uint32_t id = types_[i].id, count = (*vocabulary_)[id].count - types_[i].count;
         block.types[first_type + i] = {id, count};
         log_sum += log2_times_tabled(count);
         hapaxes += count == 1;

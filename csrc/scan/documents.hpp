@@ -126,7 +126,8 @@ class DocumentCounter {
     uint32_t document_begin_ = 0;
     uint64_t window_sum_ = 0;
     uint32_t n_types_ = 0;
-    std::vector<uint32_t> types_;  // type numbers in order of first occurrence; beyond n_types_ room to write
+    // In order of first occurrence, with the type's count before it; beyond n_types_ room to write.
+    std::vector<TypeInDocument> types_;
     Appendable<uint32_t> ids_;            // type numbers of its tokens
     std::vector<uint32_t> anchors_;       // its tokens that may be part of a marker phrase
 

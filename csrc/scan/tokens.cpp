@@ -410,7 +410,10 @@ void Tokenizer::close_sentences_in_chunk() {
     for (size_t b = 1; b <= blocks_; ++b) inside_words |= boundary[b] & word[b] & ~start[b];
     if (inside_words != 0) return close_sentences_one_by_one();
     const size_t ends = kernels_->ranks(boundary + 1, start + 1, blocks_, ranks_);
-    for (size_t i = 0; i < ends; ++i) close_sentence(words_ + ranks_[i], 0);
+    if (ends == 0) return;
+    close_sentence(words_ + ranks_[0], 0);
+    sentences.add_between(ranks_, ends);
+    sentence_base_ = words_ + ranks_[ends - 1];
 }
 
 // As above, where some boundary falls inside a word.

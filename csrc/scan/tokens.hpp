@@ -41,6 +41,23 @@ struct SentenceSums {
         squares += static_cast<unsigned __int128>(length) * length;
         if (lengths != nullptr) lengths->push_back(length);
     }
+
+    // Of sentences that end at these ascending words; at the first one another began. Without a branch a sentence.
+    void add_between(const uint32_t* ends, size_t size) {
+        if (lengths != nullptr) {
+            for (size_t i = 1; i < size; ++i) add(ends[i] - ends[i - 1]);
+            return;
+        }
+        uint64_t some = 0, sum_of_squares = 0;
+        for (size_t i = 1; i < size; ++i) {
+            const uint64_t length = ends[i] - ends[i - 1];
+            some += length != 0;
+            sum_of_squares += length * length;
+        }
+        sentences += some;
+        words += ends[size - 1] - ends[0];
+        squares += sum_of_squares;
+    }
 };
 
 // Sentence boundaries found but not reached: first in, first out.
@@ -138,7 +155,7 @@ class Tokenizer {
     kernels::WordMasks word_masks_;
     kernels::SentenceMasks sentence_masks_;
     uint32_t starts_before_[kBlocks + 1], ends_before_[kBlocks + 1];
-    uint32_t ranks_[kChunkBytes];
+    uint32_t ranks_[kChunkBytes + 4];
     std::vector<uint32_t> starts_, ends_, high_;
     std::vector<uint8_t> folded_;     // as long as the text, and padding
     std::vector<uint8_t> irregular_;  // folded words of an irregular region

@@ -16,7 +16,7 @@ namespace textassay {
 struct VocabularyEntry {
     uint64_t low, high;       // TokenKey
     uint32_t last;            // position of its last occurrence in the worker's token stream
-    uint32_t document_count;  // occurrences in the current document, if `last` lies in it
+    uint32_t count;           // occurrences so far, modulo 2^32
     uint32_t long_offset;     // of a long token: where its bytes begin in the long bytes
     uint16_t marker;          // its number in the marker lexicon, 0 for none
     uint16_t size;            // of a token that is not long
@@ -59,11 +59,9 @@ class Vocabulary {
         void prefetch_slot(uint64_t hash) const { __builtin_prefetch(slots + (hash & mask)); }
         // Once the slot is in the cache.
         void prefetch_entry(uint64_t hash) const { __builtin_prefetch(entries + slots[hash & mask], 1); }
-        // The token's number if it is short and where it is looked for first; otherwise ask find().
-        uint32_t find_at_once(uint64_t low, uint64_t high, uint64_t hash) const {
-            const uint32_t id = slots[hash & mask];
-            const VocabularyEntry& entry = entries[id];
-            return ((entry.low ^ low) | (entry.high ^ high)) == 0 && !is_long_mark(high) ? id : kAbsent;
+        // Whether that is the number of a token, and it is short. For others there is find().
+        bool holds(uint32_t id, uint64_t low, uint64_t high) const {
+            return ((entries[id].low ^ low) | (entries[id].high ^ high)) == 0 && !is_long_mark(high);
         }
     };
     Table table() { return {slots_.data(), mask_, entries_.get()}; }
