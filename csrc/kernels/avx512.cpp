@@ -57,6 +57,16 @@ size_t positions(const uint64_t* masks, size_t blocks, uint32_t base, uint32_t* 
     return total;
 }
 
+#define TEXTASSAY_OWN_HASH_PIECE
+uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
+    const __mmask64 front = size >= 64 ? ~__mmask64{0} : _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(size));
+    const __mmask64 back = size >= 64 ? _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(size - 64)) : 0;
+    const __m512i a = _mm512_add_epi32(_mm512_maskz_loadu_epi8(front, bytes), _mm512_loadu_si512(keys));
+    const __m512i b = _mm512_add_epi32(_mm512_maskz_loadu_epi8(back, bytes + 64), _mm512_loadu_si512(keys + 16));
+    const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+    return static_cast<uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_mul_epu32(a, b), odd)));
+}
+
 // The commonest bytes of English by comparing, 64 at a time; what is left of a block, packed, one by one. Four tables, since
 // equal bytes near each other would wait for one counter.
 #define TEXTASSAY_OWN_COUNT_BYTES

@@ -199,18 +199,19 @@ size_t find_byte(const uint8_t* text, size_t blocks, uint8_t byte, uint32_t base
     return positions(masks, blocks, base, out, before);
 }
 
+#ifndef TEXTASSAY_OWN_HASH_PIECE
 // The first `size` of 128 readable bytes. Without a branch on the size, which nobody could predict: what lies beyond is masked.
 uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
-    typedef uint32_t Word __attribute__((aligned(1), may_alias));
     struct Ones {
         uint8_t bytes[256];
         constexpr Ones() : bytes() {
             for (int i = 0; i < 128; ++i) bytes[i] = 0xFF;
         }
     };
-    alignas(64) static constexpr Ones kOnes;
-    const Word* const words = reinterpret_cast<const Word*>(bytes);
-    const Word* const kept = reinterpret_cast<const Word*>(kOnes.bytes + 128 - size);
+    static constexpr Ones kOnes;
+    uint32_t words[32], kept[32];
+    __builtin_memcpy(words, bytes, 128);
+    __builtin_memcpy(kept, kOnes.bytes + 128 - size, 128);
     uint64_t sum = 0;
     for (int i = 0; i < 16; ++i) {
         const uint32_t a = (words[i] & kept[i]) + keys[i], b = (words[i + 16] & kept[i + 16]) + keys[i + 16];
@@ -218,6 +219,7 @@ uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
     }
     return sum;
 }
+#endif
 
 void hash_spans(const uint8_t* text, size_t size, const uint32_t* begins, const uint32_t* ends, size_t spans,
                 const SpanKeys& keys, uint64_t* hashes) {

@@ -41,9 +41,8 @@ void list_tally(const VocabularyTally& tally, std::vector<TypeCount>& types) {
             types.push_back(type_count(tally.vocabulary.key(id), tally.types[id].count, tally.types[id].documents));
 }
 
-// From tallies to one table.
-void merge_tallies(OpenBatch& batch) {
-    std::vector<TypeCount> types;
+// From tallies to one table. `types` is scratch.
+void merge_tallies(OpenBatch& batch, std::vector<TypeCount>& types) {
     for (const VocabularyTally& tally : batch.tallies) {
         types.clear();
         list_tally(tally, types);
@@ -58,7 +57,8 @@ void merge_tallies(OpenBatch& batch) {
 void list_types(OpenBatch& batch, std::vector<TypeCount>& types) {
     types.clear();
     if (batch.types.size() == 0 && batch.tallies.size() == 1) return list_tally(batch.tallies[0], types);
-    merge_tallies(batch);
+    merge_tallies(batch, types);
+    types.clear();
     for (size_t i = 0; i < batch.types.size(); ++i) {
         const TypeEntry& entry = batch.types.entry(i);
         types.push_back(type_count(batch.types.key(entry), entry.count, entry.documents));
@@ -191,7 +191,7 @@ void BatchAssembler::merge(const BlockCounts& block, const std::vector<BatchPiec
         }
         OpenBatch& batch = *piece.batch;
         const std::lock_guard lock(batch.mutex);
-        gather(block, piece, batch);
+        gather(block, piece, batch, worker);
         ++batch.pieces_merged;
         if (batch.closed && batch.pieces_merged == batch.pieces_assigned) count_gathered(batch, worker);
     }
@@ -217,12 +217,12 @@ void BatchAssembler::count_whole_batch(const BlockCounts& block, const BatchPiec
     count_listed(*piece.batch, worker);
 }
 
-void BatchAssembler::gather(const BlockCounts& block, const BatchPiece& piece, OpenBatch& batch) {
+void BatchAssembler::gather(const BlockCounts& block, const BatchPiece& piece, OpenBatch& batch, WorkerCounts& worker) {
     auto found = std::find_if(batch.tallies.begin(), batch.tallies.end(), [&](const VocabularyTally& tally) {
         return tally.vocabulary.same_vocabulary(block.vocabulary);
     });
     if (found == batch.tallies.end()) {
-        if (batch.tallies.size() == kTallies) merge_tallies(batch);
+        if (batch.tallies.size() == kTallies) merge_tallies(batch, worker.types);
         batch.tallies.emplace_back();
         found = batch.tallies.end() - 1;
     }

@@ -84,7 +84,7 @@ class BatchAssembler {
     uint64_t claimed_beyond_batch(const BlockCounts* block, uint64_t begin, uint64_t end) const;
     void remember_tail(const BlockCounts& block, uint64_t batch_begin);
     void count_whole_batch(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker);
-    void gather(const BlockCounts& block, const BatchPiece& piece, OpenBatch& batch);
+    void gather(const BlockCounts& block, const BatchPiece& piece, OpenBatch& batch, WorkerCounts& worker);
     void count_gathered(OpenBatch& batch, WorkerCounts& worker);
     void count_listed(OpenBatch& batch, WorkerCounts& worker);
     void mark_counted(OpenBatch& batch);

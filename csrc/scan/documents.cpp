@@ -129,7 +129,7 @@ void DocumentCounter::make_keys(const TokenChunk& chunk) {
 [[gnu::noinline]] uint32_t DocumentCounter::find_or_add(const Key& key, const uint8_t* bytes, uint32_t size) {
     uint32_t id = vocabulary_->find(key.low, key.high, key.hash, bytes, size);
     if (id != Vocabulary::kAbsent) return id;
-    id = vocabulary_->add(exact_key(bytes, size), key.hash);
+    id = vocabulary_->add({key.low, key.high, bytes, size}, key.hash);
     if (wants_markers_) (*vocabulary_)[id].marker = config_.markers->number({reinterpret_cast<const char*>(bytes), size});
     return id;
 }

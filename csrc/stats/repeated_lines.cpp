@@ -74,6 +74,7 @@ void RepeatedLines::add_line(const uint8_t* text, uint32_t begin, uint32_t end) 
 
 void RepeatedLines::count_lines(const uint8_t* text, size_t size) {
     kernels::active().hash_spans(text, size, begins_.data(), ends_.data(), cut_, keys_, hashes_.data());
+    for (size_t i = 0; i < cut_; ++i) __builtin_prefetch(&slots_[hashes_[i] & mask_]);
     for (size_t i = 0; i < cut_; ++i) repeated_ += seen_before(text, {hashes_[i], begins_[i], ends_[i]});
     n_lines_ += cut_;
 }
@@ -89,7 +90,7 @@ bool RepeatedLines::seen_before(const uint8_t* text, const Line& line) {
     }
     distinct_.push_back(line);
     slots_[slot] = static_cast<uint32_t>(distinct_.size());
-    if (4 * distinct_.size() > mask_) use_slots(4 * (mask_ + 1));
+    if (2 * distinct_.size() > mask_) use_slots(4 * (mask_ + 1));
     return false;
 }
 
