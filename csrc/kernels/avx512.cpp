@@ -67,44 +67,37 @@ uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
     return static_cast<uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_mul_epu32(a, b), odd)));
 }
 
-// The commonest bytes of English by comparing, 64 at a time; what is left of a block, packed, one by one. Four tables, since
-// equal bytes near each other would wait for one counter.
+// The commonest bytes of English by comparing, 64 at a time; what is left of a block, packed, one by one.
 #define TEXTASSAY_OWN_COUNT_BYTES
-void count_bytes(const uint8_t* text, size_t size, uint32_t counts[256]) {
+void count_bytes(const uint8_t* text, size_t blocks, ByteCounters& counters) {
     constexpr int kCommon = 16;
     static constexpr char kCommonBytes[kCommon + 1] = " etaoinsrhldcumf";
     constexpr size_t kBlocksAtOnce = 64;  // 8-bit counters: at most 255
-    size_t i = 0;
-    if (size >= 512) {
-        uint32_t table[4][256] = {};
-        uint8_t rest[64 * kBlocksAtOnce + 64];
-        while (i + 64 <= size) {
-            const size_t blocks = (size - i) / 64 < kBlocksAtOnce ? (size - i) / 64 : kBlocksAtOnce;
-            __m512i common[kCommon];
-            for (int c = 0; c < kCommon; ++c) common[c] = _mm512_setzero_si512();
-            size_t left = 0;
-            for (size_t b = 0; b < blocks; ++b, i += 64) {
-                const __m512i bytes = _mm512_loadu_si512(text + i);
-                __mmask64 done = _mm512_movepi8_mask(bytes);
-                for (int c = 0; c < kCommon; ++c) {
-                    const __mmask64 equal = _mm512_cmpeq_epi8_mask(bytes, Bytes64::all(static_cast<uint8_t>(kCommonBytes[c])));
-                    common[c] = _mm512_mask_add_epi8(common[c], equal, common[c], Bytes64::all(1));
-                    done |= equal;
-                }
-                _mm512_storeu_si512(rest + left, _mm512_maskz_compress_epi8(~done, bytes));
-                left += static_cast<size_t>(__builtin_popcountll(~done));
+    uint8_t rest[64 * kBlocksAtOnce + 64];
+    for (size_t begin = 0; begin < blocks; begin += kBlocksAtOnce) {
+        const size_t end = blocks - begin < kBlocksAtOnce ? blocks : begin + kBlocksAtOnce;
+        __m512i common[kCommon];
+        for (int c = 0; c < kCommon; ++c) common[c] = _mm512_setzero_si512();
+        size_t left = 0;
+        for (size_t b = begin; b < end; ++b) {
+            const __m512i bytes = _mm512_loadu_si512(text + 64 * b);
+            __mmask64 done = _mm512_movepi8_mask(bytes);
+            for (int c = 0; c < kCommon; ++c) {
+                const __mmask64 equal = _mm512_cmpeq_epi8_mask(bytes, Bytes64::all(static_cast<uint8_t>(kCommonBytes[c])));
+                common[c] = _mm512_mask_add_epi8(common[c], equal, common[c], Bytes64::all(1));
+                done |= equal;
             }
-            for (int c = 0; c < kCommon; ++c)
-                counts[static_cast<uint8_t>(kCommonBytes[c])] += static_cast<uint32_t>(
-                    _mm512_reduce_add_epi64(_mm512_sad_epu8(common[c], _mm512_setzero_si512())));
-            size_t r = 0;
-            for (; r + 4 <= left; r += 4)
-                for (int lane = 0; lane < 4; ++lane) ++table[lane][rest[r + static_cast<size_t>(lane)]];
-            for (; r < left; ++r) ++counts[rest[r]];
+            _mm512_storeu_si512(rest + left, _mm512_maskz_compress_epi8(~done, bytes));
+            left += static_cast<size_t>(__builtin_popcountll(~done));
         }
-        for (int byte = 0; byte < 128; ++byte) counts[byte] += table[0][byte] + table[1][byte] + table[2][byte] + table[3][byte];
+        for (int c = 0; c < kCommon; ++c)
+            counters[0][static_cast<uint8_t>(kCommonBytes[c])] +=
+                static_cast<uint32_t>(_mm512_reduce_add_epi64(_mm512_sad_epu8(common[c], _mm512_setzero_si512())));
+        size_t r = 0;
+        for (; r + kCounterLanes <= left; r += kCounterLanes)
+            for (size_t lane = 0; lane < kCounterLanes; ++lane) ++counters[lane][rest[r + lane]];
+        for (; r < left; ++r) ++counters[0][rest[r]];
     }
-    for (; i < size; ++i) ++counts[text[i]];
 }
 
 #include "generic_kernels.inl"

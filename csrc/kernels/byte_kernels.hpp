@@ -56,6 +56,10 @@ struct SpanKeys {
     uint64_t chain;
 };
 
+// Equal bytes near each other would wait for one counter.
+inline constexpr size_t kCounterLanes = 4;
+using ByteCounters = uint32_t[kCounterLanes][256];
+
 struct KernelSet {
     const char* name;
 
@@ -85,8 +89,9 @@ struct KernelSet {
     void (*hash_spans)(const uint8_t* text, size_t size, const uint32_t* begins, const uint32_t* ends, size_t spans,
                        const SpanKeys& keys, uint64_t* hashes);
 
-    // counts[byte] += occurrences, for the ASCII bytes of text[0, size); non-ASCII bytes count somewhere at or above 128.
-    void (*count_bytes)(const uint8_t* text, size_t size, uint32_t counts[256]);
+    // Adds the occurrences of each ASCII byte in 64 * blocks bytes at `text` to some of its counters; bytes beyond ASCII count
+    // nowhere or above 127. Their sum over the lanes is the count.
+    void (*count_bytes)(const uint8_t* text, size_t blocks, ByteCounters& counters);
 };
 
 // The set in use: the best one that this machine runs, or the one that TEXTASSAY_KERNELS names.

@@ -246,20 +246,11 @@ void hash_spans(const uint8_t* text, size_t size, const uint32_t* begins, const 
 }
 
 #ifndef TEXTASSAY_OWN_COUNT_BYTES
-// Eight tables, since equal bytes near each other would wait for one counter; added at the end. Below the threshold (a
-// heuristic) clearing and adding them costs more than the waiting.
-void count_bytes(const uint8_t* text, size_t size, uint32_t counts[256]) {
-    size_t i = 0;
-    if (size >= 2048) {
-        uint32_t table[8][256] = {};
-        for (; i + 8 <= size; i += 8) {
-            uint64_t eight;
-            __builtin_memcpy(&eight, text + i, 8);
-            for (int lane = 0; lane < 8; ++lane) ++table[lane][eight >> 8 * lane & 255];
-        }
-        for (int byte = 0; byte < 128; ++byte)
-            for (int lane = 0; lane < 8; ++lane) counts[byte] += table[lane][byte];
+void count_bytes(const uint8_t* text, size_t blocks, ByteCounters& counters) {
+    for (size_t i = 0; i < 64 * blocks; i += 8) {
+        uint64_t eight;
+        __builtin_memcpy(&eight, text + i, 8);
+        for (size_t lane = 0; lane < 8; ++lane) ++counters[lane % kCounterLanes][eight >> 8 * lane & 255];
     }
-    for (; i < size; ++i) ++counts[text[i]];
 }
 #endif

@@ -25,7 +25,7 @@ constexpr uint32_t kBorder = kMattrWindow - 1;
 constexpr size_t kAhead = 12;  // tokens between asking for an entry and using it
 constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
 
-uint64_t count_characters(const TokenKey& key) {
+uint64_t characters_of(const TokenKey& key) {
     uint64_t characters = 0;
     for (uint32_t i = 0; i < key.size; ++i) characters += !unicode::is_continuation(key.bytes[i]);
     return characters;
@@ -78,7 +78,7 @@ void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrig
                          n_types_,
                          tokenizer_.sentences.sentences,
                          tokenizer_.invisible_characters()};
-    const Values values = measure(text, size, sizes, block);
+    const Values values = measure(sizes, block);
     append_row(sizes, values, origin, block, histograms);
 }
 
@@ -89,13 +89,24 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
     ids_.clear();
     anchors_.clear();
     tokenizer_.begin(text, size, config_.tokens);
+    if (wants_lines_) lines_.begin(text, size);
     TokenChunk chunk;
-    while (tokenizer_.next(chunk)) {
+    for (size_t begin = 0; tokenizer_.next(chunk);) {
         count_chunk(chunk, block);
-        if (wants_characters_)
-            for (size_t i = 0; i < chunk.high_characters_size; ++i) characters_.add(chunk.high_characters[i]);
+        const size_t end = tokenizer_.position() / 64 * 64;
+        count_characters(text, begin, end, chunk);
+        if (wants_lines_) lines_.advance(end);
+        begin = end;
     }
-    if (wants_characters_) kernels::active().count_bytes(text, size, characters_.ascii());
+    if (wants_characters_)
+        for (size_t i = size / 64 * 64; i < size; ++i) characters_.add_ascii(text[i]);
+}
+
+// Of the chunk, while it is in the cache; ASCII in whole blocks.
+void DocumentCounter::count_characters(const uint8_t* text, size_t begin, size_t end, const TokenChunk& chunk) {
+    if (!wants_characters_) return;
+    characters_.add_ascii(text + begin, (end - begin) / 64);
+    for (size_t i = 0; i < chunk.high_characters_size; ++i) characters_.add(chunk.high_characters[i]);
 }
 
 // The hot path: one look-up a token, in passes that each do little, so that the cache misses of many tokens overlap.
@@ -200,8 +211,7 @@ uint64_t DocumentCounter::document_window_sum(const BlockCounts& block, uint64_t
     return sum;
 }
 
-DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t size, const Integers& sizes,
-                                                 BlockCounts& block) {
+DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, BlockCounts& block) {
     Values values;
     values.fill(kNull);
     const uint64_t tokens = sizes.tokens, types = sizes.types;
@@ -234,14 +244,14 @@ DocumentCounter::Values DocumentCounter::measure(const uint8_t* text, size_t siz
         const uint64_t character_log_sum = characters_.take_log_sum();
         if (sizes.chars > 0) values[kCharEntropy] = entropy_bits(sizes.chars, character_log_sum);
     }
-    if (wants_lines_) values[kDuplicateLineShare] = lines_.share(text, size);
+    if (wants_lines_) values[kDuplicateLineShare] = lines_.share();
     if (config_.tokens == TokenKind::kWord) {
         const auto marker_at = [&](size_t i) { return (*vocabulary_)[ids_.begin()[i]].marker; };
         const uint64_t matches = anchors_.empty() ? 0 : config_.markers->count_matches(anchors_, tokens, marker_at);
         values[kMarkerRate] = ratio(1000 * matches, tokens);
     }
     if (wants_trigrams_) {
-        const auto characters = [&](uint32_t id) { return count_characters(vocabulary_->key(id)); };
+        const auto characters = [&](uint32_t id) { return characters_of(vocabulary_->key(id)); };
         const Trigrams::Top top = trigrams_.top({ids_.begin(), ids_.size()}, characters);
         if (top.count > 0) values[kTopNgramShare] = std::min(1.0, ratio(top.count * top.characters, sizes.chars));
     }

@@ -101,6 +101,7 @@ class DocumentCounter {
     };
 
     void count_tokens(const uint8_t* text, size_t size, BlockCounts& block);
+    void count_characters(const uint8_t* text, size_t begin, size_t end, const TokenChunk& chunk);
     void count_chunk(const TokenChunk& chunk, BlockCounts& block);
     void make_keys(const TokenChunk& chunk);
     uint32_t find_or_add(const Key& key, const uint8_t* bytes, uint32_t size);
@@ -109,7 +110,7 @@ class DocumentCounter {
     void add_distances(const uint8_t* distances, size_t size);
     void remember_border_ids(const uint32_t* ids, size_t size, BlockCounts& block) const;
     uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
-    Values measure(const uint8_t* text, size_t size, const Integers& sizes, BlockCounts& block);
+    Values measure(const Integers& sizes, BlockCounts& block);
     void append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin, BlockCounts& block,
                     SignalHistograms& histograms);
 

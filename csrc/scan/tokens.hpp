@@ -94,6 +94,9 @@ class Tokenizer {
     // Fills `chunk`; false when the text is done.
     bool next(TokenChunk& chunk);
 
+    // Where the last chunk ends in the text; words may still be open there.
+    size_t position() const { return at_; }
+
     // Complete after next() has returned false.
     SentenceSums sentences;
     uint64_t characters() const { return size_ - continuation_bytes_; }

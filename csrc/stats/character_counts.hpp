@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
 
+#include "byte_kernels.hpp"
 #include "fixed_log.hpp"
 
 namespace textassay {
@@ -17,7 +19,10 @@ class CharacterCounts {
         if (!high_) throw std::bad_alloc();
     }
 
-    uint32_t* ascii() { return ascii_; }  // 256 counters; those above 127 are ignored
+    // The ASCII characters of 64 * blocks bytes.
+    void add_ascii(const uint8_t* text, size_t blocks) { kernels::active().count_bytes(text, blocks, ascii_); }
+    void add_ascii(uint8_t byte) { ++ascii_[0][byte]; }
+    // One that is not ASCII.
     void add(uint32_t code_point) {
         if (high_[code_point]++ == 0) touched_.push_back(code_point);
     }
@@ -25,8 +30,12 @@ class CharacterCounts {
     // The sum of log2_times over all counts. Clears them.
     uint64_t take_log_sum() {
         uint64_t sum = 0;
-        for (int c = 0; c < 128; ++c) sum += log2_times_tabled(ascii_[c]);
-        for (uint32_t& counter : ascii_) counter = 0;
+        for (int c = 0; c < 128; ++c) {
+            uint32_t count = 0;
+            for (const auto& lane : ascii_) count += lane[c];
+            sum += log2_times_tabled(count);
+        }
+        std::memset(ascii_, 0, sizeof(ascii_));
         for (const uint32_t code_point : touched_) {
             sum += log2_times_tabled(high_[code_point]);
             high_[code_point] = 0;
@@ -36,7 +45,7 @@ class CharacterCounts {
     }
 
    private:
-    uint32_t ascii_[256] = {};
+    kernels::ByteCounters ascii_ = {};
     std::unique_ptr<uint32_t[], decltype(&std::free)> high_;  // calloc: pages that nobody touches cost no memory
     std::vector<uint32_t> touched_;
 };

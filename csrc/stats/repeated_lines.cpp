@@ -27,21 +27,33 @@ kernels::SpanKeys draw_keys() {
 RepeatedLines::RepeatedLines()
     : keys_(draw_keys()), line_feeds_(kPieceBytes + 64), begins_(kPieceBytes + 1), ends_(kPieceBytes + 1), hashes_(kPieceBytes + 1) {}
 
-double RepeatedLines::share(const uint8_t* text, size_t size) {
+void RepeatedLines::begin(const uint8_t* text, size_t size) {
+    text_ = text;
+    size_ = size;
+    at_ = 0;
+    line_begin_ = 0;
     n_lines_ = repeated_ = 0;
     distinct_.clear();
     use_slots(kFirstSlots);
-    uint32_t line_begin = 0;
-    for (size_t at = 0; at < size; at += kPieceBytes) {
-        const size_t line_feeds = find_line_feeds(text, size, at);
-        cut_ = 0;
-        for (size_t i = 0; i < line_feeds; ++i) {
-            add_line(text, line_begin, line_feeds_[i]);
-            line_begin = line_feeds_[i] + 1;
-        }
-        if (at + kPieceBytes >= size) add_line(text, line_begin, static_cast<uint32_t>(size));
-        count_lines(text, size);
+}
+
+void RepeatedLines::advance(size_t end) {
+    while (at_ < end) {
+        const size_t piece = std::min(end - at_, kPieceBytes);
+        const uint32_t base = static_cast<uint32_t>(at_);
+        cut_lines(kernels::active().find_byte(text_ + at_, piece / 64, '\n', base, line_feeds_.data()));
+        at_ += piece;
     }
+}
+
+double RepeatedLines::share() {
+    advance(size_ / 64 * 64);
+    uint8_t last[64] = {};
+    std::copy(text_ + at_, text_ + size_, last);
+    cut_lines(kernels::active().find_byte(last, 1, '\n', static_cast<uint32_t>(at_), line_feeds_.data()));
+    cut_ = 0;
+    add_line(static_cast<uint32_t>(size_));
+    count_lines();
     if (slots_.size() > 1 << 16) {  // a huge document was here
         std::vector<uint32_t>().swap(slots_);
         std::vector<Line>().swap(distinct_);
@@ -49,43 +61,37 @@ double RepeatedLines::share(const uint8_t* text, size_t size) {
     return n_lines_ == 0 ? std::nan("") : static_cast<double>(repeated_) / static_cast<double>(n_lines_);
 }
 
-// Those of the piece that begins at `at`.
-size_t RepeatedLines::find_line_feeds(const uint8_t* text, size_t size, size_t at) {
-    const auto& kernels = kernels::active();
-    const size_t piece = std::min(size - at, kPieceBytes), whole = piece / 64;
-    const uint32_t base = static_cast<uint32_t>(at);
-    size_t found = kernels.find_byte(text + at, whole, '\n', base, line_feeds_.data());
-    if (piece % 64 != 0) {
-        uint8_t last[64] = {};
-        std::memcpy(last, text + at + 64 * whole, piece % 64);
-        found += kernels.find_byte(last, 1, '\n', base + static_cast<uint32_t>(64 * whole), line_feeds_.data() + found);
-    }
-    return found;
+void RepeatedLines::cut_lines(size_t line_feeds) {
+    cut_ = 0;
+    for (size_t i = 0; i < line_feeds; ++i) add_line(line_feeds_[i]);
+    count_lines();
 }
 
 // Only written to if nothing is left of it.
-void RepeatedLines::add_line(const uint8_t* text, uint32_t begin, uint32_t end) {
-    while (begin < end && is_trimmed(text[begin])) ++begin;
-    while (begin < end && is_trimmed(text[end - 1])) --end;
+void RepeatedLines::add_line(uint32_t end) {
+    uint32_t begin = line_begin_;
+    line_begin_ = end + 1;
+    while (begin < end && is_trimmed(text_[begin])) ++begin;
+    while (begin < end && is_trimmed(text_[end - 1])) --end;
     begins_[cut_] = begin;
     ends_[cut_] = end;
     cut_ += begin < end;
 }
 
-void RepeatedLines::count_lines(const uint8_t* text, size_t size) {
-    kernels::active().hash_spans(text, size, begins_.data(), ends_.data(), cut_, keys_, hashes_.data());
+void RepeatedLines::count_lines() {
+    kernels::active().hash_spans(text_, size_, begins_.data(), ends_.data(), cut_, keys_, hashes_.data());
     for (size_t i = 0; i < cut_; ++i) __builtin_prefetch(&slots_[hashes_[i] & mask_]);
-    for (size_t i = 0; i < cut_; ++i) repeated_ += seen_before(text, {hashes_[i], begins_[i], ends_[i]});
+    for (size_t i = 0; i < cut_; ++i) repeated_ += seen_before({hashes_[i], begins_[i], ends_[i]});
     n_lines_ += cut_;
 }
 
-bool RepeatedLines::seen_before(const uint8_t* text, const Line& line) {
+bool RepeatedLines::seen_before(const Line& line) {
     size_t slot = line.hash & mask_;
     for (; slots_[slot] != 0; slot = (slot + 1) & mask_) {
         const Line& other = distinct_[slots_[slot] - 1];
         const uint32_t length = line.end - line.begin;
         if (other.hash == line.hash && other.end - other.begin == length &&
-            std::memcmp(text + other.begin, text + line.begin, length) == 0)
+            std::memcmp(text_ + other.begin, text_ + line.begin, length) == 0)
             return true;
     }
     distinct_.push_back(line);
