@@ -98,6 +98,7 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
         if (wants_lines_) lines_.advance(end);
         begin = end;
     }
+    remember_border_ids(block);
     if (wants_characters_)
         for (size_t i = size / 64 * 64; i < size; ++i) characters_.add_ascii(text[i]);
 }
@@ -122,7 +123,6 @@ void DocumentCounter::count_chunk(const TokenChunk& chunk, BlockCounts& block) {
     ids_.end_at(ids + size);
     add_distances(distances, size);
     position_ += static_cast<uint32_t>(size);
-    remember_border_ids(ids, size, block);
 }
 
 void DocumentCounter::make_keys(const TokenChunk& chunk) {
@@ -192,7 +192,9 @@ void DocumentCounter::add_distances(const uint8_t* distances, size_t size) {
     window_sum_ += sum;
 }
 
-void DocumentCounter::remember_border_ids(const uint32_t* ids, size_t size, BlockCounts& block) const {
+void DocumentCounter::remember_border_ids(BlockCounts& block) const {
+    const uint32_t* ids = ids_.begin();
+    const size_t size = ids_.size();
     if (block.first_ids.size() < kBorder)
         block.first_ids.insert(block.first_ids.end(), ids, ids + std::min(size, kBorder - block.first_ids.size()));
     const size_t taken = std::min<size_t>(size, kBorder);

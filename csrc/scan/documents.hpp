@@ -108,7 +108,7 @@ class DocumentCounter {
     void note_occurrences(const TokenChunk& chunk, uint32_t* ids, uint8_t* distances);
     void note_anchors(const uint32_t* ids, size_t begin, size_t end);
     void add_distances(const uint8_t* distances, size_t size);
-    void remember_border_ids(const uint32_t* ids, size_t size, BlockCounts& block) const;
+    void remember_border_ids(BlockCounts& block) const;
     uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
     Values measure(const Integers& sizes, BlockCounts& block);
     void append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin, BlockCounts& block,
