@@ -84,7 +84,7 @@ void Tokenizer::begin(const uint8_t* text, size_t size, TokenKind kind) {
     sentences = {};
     sentences.lengths = lengths;
     kernels_ = &kernels::active();
-    if (folded_.size() < size + 2 * kPadding) folded_.resize(size + size / 2 + 2 * kPadding);
+    folded_at_ = 0;
 }
 
 bool Tokenizer::next(TokenChunk& chunk) {
@@ -130,10 +130,11 @@ void Tokenizer::units_chunk(size_t begin, TokenChunk& chunk) {
 // What is still open ends with the text.
 void Tokenizer::finish_text(TokenChunk& chunk) {
     done_ = true;
-    chunk = {folded_.data(), starts_.data(), ends_.data(), 0, high_.data(), 0, nullptr};
+    const uint32_t offset = static_cast<uint32_t>(at_ - folded_at_);
+    chunk = {folded_.data(), starts_.data(), ends_.data(), 0, high_.data(), 0, nullptr, offset};
     if (word_open_) {
-        starts_[0] = open_start_;
-        ends_[0] = static_cast<uint32_t>(size_);
+        starts_[0] = open_start_ - offset;
+        ends_[0] = static_cast<uint32_t>(size_) - offset;
         chunk.size = kind_ == TokenKind::kWord;
         while (!boundaries_.empty()) {
             close_sentence_inside_word(open_start_, boundaries_.front(), words_);
@@ -158,16 +159,31 @@ void Tokenizer::close_sentence_inside_word(size_t begin, size_t boundary, int64_
     }
 }
 
+// Behind the word that is open, which stays in one piece; now and then it moves to the front, so that little memory is touched.
+void Tokenizer::place_folded_chunk() {
+    const size_t open = word_open_ ? at_ - open_start_ : 0;
+    if (open == 0) {
+        folded_at_ = 0;
+    } else if (folded_at_ >= 4 * kChunkBytes && open <= kChunkBytes) {
+        std::memmove(folded_.data(), folded_.data() + folded_at_ - open, open);
+        folded_at_ = open;
+    }
+    if (folded_.size() < folded_at_ + kChunkBytes + 2 * kPadding)
+        folded_.resize(2 * (folded_at_ + kChunkBytes + 2 * kPadding));
+}
+
 void Tokenizer::classify_chunk() {
     const uint8_t* from = text_ + at_;
+    place_folded_chunk();
+    uint8_t* const folded = folded_.data() + folded_at_;
     chunk_bytes_ = std::min(size_ - at_, kChunkBytes);
     blocks_ = (chunk_bytes_ + 63) / 64;
     const size_t whole = (size_ - at_) / 64 >= blocks_ ? blocks_ : blocks_ - 1;
-    has_high_ = kernels_->classify(from, 0, whole, masks_, folded_.data() + at_);
+    has_high_ = kernels_->classify(from, 0, whole, masks_, folded);
     if (whole < blocks_) {  // the text's last bytes: padded with NUL, which is in no mask
         uint8_t last[64] = {};
         std::memcpy(last, from + 64 * whole, chunk_bytes_ - 64 * whole);
-        has_high_ |= kernels_->classify(last, whole, 1, masks_, folded_.data() + at_ + 64 * whole);
+        has_high_ |= kernels_->classify(last, whole, 1, masks_, folded + 64 * whole);
     }
     if (at_ + chunk_bytes_ < size_) end_chunk_at_boundary();
     blocks_ = (chunk_bytes_ + 63) / 64;
@@ -322,7 +338,7 @@ bool Tokenizer::label_high_characters() {
             set_label(l, block, bit, c.length, begins);
             note_high_character(c.value, c.length, record.flags, at);
             if (record.fold_delta != 0)
-                unicode::encode(c.value + static_cast<uint32_t>(record.fold_delta), folded_.data() + at);
+                unicode::encode(c.value + static_cast<uint32_t>(record.fold_delta), folded_.data() + folded_at_ + (at - at_));
             if (unicode::may_end_sentence(record.sentence_break)) masks_.stop[1 + block] |= uint64_t{1} << bit;
         }
     }
@@ -446,21 +462,22 @@ void Tokenizer::mask_chunk(TokenChunk& chunk) {
     kernels_->find_words(masks_, blocks_, word_masks_);
     word_masks_.end[blocks_] &= low_bits(chunk_bytes_ - 64 * (blocks_ - 1));
     find_sentence_ends();
-    const uint32_t base = static_cast<uint32_t>(at_);
+    const uint32_t base = static_cast<uint32_t>(folded_at_), offset = static_cast<uint32_t>(at_ - folded_at_);
     const size_t open_before = word_open_;
-    if (open_before) starts_[0] = open_start_;
+    if (open_before) starts_[0] = open_start_ - offset;
     entering_start_ = open_start_;
     const size_t begun = kernels_->positions(word_masks_.start + 1, blocks_, base, starts_.data() + open_before, starts_before_);
     const size_t ended = kernels_->positions(word_masks_.end + 1, blocks_, base, ends_.data(), ends_before_);
     const size_t starts = open_before + begun;
     word_open_ = starts > ended;
-    if (word_open_) open_start_ = starts_[starts - 1];
-    if (ended > 0) last_end_ = ends_[ended - 1];
+    if (word_open_) open_start_ = starts_[starts - 1] + offset;
+    if (ended > 0) last_end_ = ends_[ended - 1] + offset;
     close_sentences_in_chunk();
     words_ += static_cast<int64_t>(begun);
     carry_last_byte();
     at_ += chunk_bytes_;
-    chunk = {folded_.data(), starts_.data(), ends_.data(), ended, nullptr, 0, nullptr};
+    folded_at_ += chunk_bytes_;
+    chunk = {folded_.data(), starts_.data(), ends_.data(), ended, nullptr, 0, nullptr, offset};
 }
 
 void Tokenizer::emit_irregular_word(size_t begin, size_t end) {
@@ -541,7 +558,7 @@ void Tokenizer::irregular_region(TokenChunk& chunk) {
     irregular_.resize(irregular_.size() + kPadding);
     starts_.resize(std::max(words, kChunkBytes + 2 * kPadding));
     ends_.resize(std::max(words, kChunkBytes + 2 * kPadding));
-    chunk = {irregular_.data(), starts_.data(), ends_.data(), words, nullptr, 0, irregular_sources_.data()};
+    chunk = {irregular_.data(), starts_.data(), ends_.data(), words, nullptr, 0, irregular_sources_.data(), 0};
 }
 
 }  // namespace textassay

@@ -21,11 +21,12 @@ struct TokenChunk {
     // Non-ASCII code points of this chunk's text.
     const uint32_t* high_characters;
     size_t high_characters_size;
-    // Where the tokens lie in the text, if not at the same offsets as in `bytes`: pairs of begin and end.
+    // Where the tokens lie in the text: pairs of begin and end; or if null, `source_offset` behind where they lie in `bytes`.
     const uint32_t* sources;
+    uint32_t source_offset;
 
-    int64_t source_begin(size_t i) const { return sources != nullptr ? sources[2 * i] : starts[i]; }
-    int64_t source_end(size_t i) const { return sources != nullptr ? sources[2 * i + 1] : ends[i]; }
+    int64_t source_begin(size_t i) const { return sources != nullptr ? sources[2 * i] : starts[i] + source_offset; }
+    int64_t source_end(size_t i) const { return sources != nullptr ? sources[2 * i + 1] : ends[i] + source_offset; }
 };
 
 struct SentenceSums {
@@ -106,6 +107,7 @@ class Tokenizer {
     static constexpr size_t kBlocks = kernels::kChunkBlocks, kChunkBytes = kernels::kChunkBytes;
 
     void classify_chunk();
+    void place_folded_chunk();
     void end_chunk_at_boundary();
     void clear_behind_chunk();
     void carry_last_byte();
@@ -160,7 +162,9 @@ class Tokenizer {
     uint32_t starts_before_[kBlocks + 1], ends_before_[kBlocks + 1];
     uint32_t ranks_[kChunkBytes + 4];
     std::vector<uint32_t> starts_, ends_, high_;
-    std::vector<uint8_t> folded_;     // as long as the text, and padding
+    // The chunk folded, and in front of it at least the word that is open; and padding.
+    std::vector<uint8_t> folded_;
+    size_t folded_at_ = 0;  // where the chunk begins
     std::vector<uint8_t> irregular_;  // folded words of an irregular region
     std::vector<uint32_t> irregular_sources_;
     std::vector<uint8_t> units_;      // the chunk's text, for tokens that are bytes or code points
