@@ -66,15 +66,15 @@ inline uint64_t hash_bytes(const uint8_t* bytes, uint64_t size) {
     return fold_product(h ^ kSeeds.second, g ^ h ^ kSeeds.first);
 }
 
-// Little-endian, as every machine that the wheel supports.
-inline constexpr uint64_t kKeepLow[17] = {
-    0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull};
-inline constexpr uint64_t kKeepHigh[17] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~0ull};
+// 16 bytes of ones, 16 of zeros: from 16 - size on, what keeps `size` bytes of 16.
+inline constexpr uint64_t kKeep[4] = {~0ull, ~0ull, 0, 0};
 
 // At least 16 bytes must be readable at `bytes`.
 inline TokenKey padded_key(const uint8_t* bytes, uint32_t size) {
-    if (size <= kInlineBytes) return {load64(bytes) & kKeepLow[size], load64(bytes + 8) & kKeepHigh[size], bytes, size};
+    if (size <= kInlineBytes) {
+        const uint8_t* const keep = reinterpret_cast<const uint8_t*>(kKeep) + kInlineBytes - size;
+        return {load64(bytes) & load64(keep), load64(bytes + 8) & load64(keep + 8), bytes, size};
+    }
     return {hash_bytes(bytes, size), long_mark(size), bytes, size};
 }
 
