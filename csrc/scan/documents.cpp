@@ -131,17 +131,21 @@ void DocumentCounter::make_keys(const TokenChunk& chunk) {
     for (size_t i = 0; i < chunk.size; ++i) {
         const uint32_t start = chunk.starts[i];
         const TokenKey key = padded_key(chunk.bytes + start, chunk.ends[i] - start);
-        keys[i] = {key.low, key.high, hash_of(key.low, key.high)};
+        keys[i] = {{key.low, key.high}, hash_of(key.low, key.high)};
         table.prefetch_slot(keys[i].hash);
     }
 }
 
 // A token that was not found at once: long, or new, or with another in its place.
 [[gnu::noinline]] uint32_t DocumentCounter::find_or_add(const Key& key, const uint8_t* bytes, uint32_t size) {
-    uint32_t id = vocabulary_->find(key.low, key.high, key.hash, bytes, size);
+    uint32_t id = vocabulary_->find(key.bytes[0], key.bytes[1], key.hash, bytes, size);
     if (id != Vocabulary::kAbsent) return id;
-    id = vocabulary_->add({key.low, key.high, bytes, size}, key.hash);
-    if (wants_markers_) (*vocabulary_)[id].marker = config_.markers->number({reinterpret_cast<const char*>(bytes), size});
+    id = vocabulary_->add({key.bytes[0], key.bytes[1], bytes, size}, key.hash);
+    if (wants_markers_) {
+        VocabularyEntry& entry = (*vocabulary_)[id];
+        entry.marker = config_.markers->number({reinterpret_cast<const char*>(bytes), size});
+        if (entry.marker & MarkerLexicon::kAnchor) entry.occurrences = VocabularyEntry::kAnchor;
+    }
     return id;
 }
 
@@ -152,29 +156,28 @@ void DocumentCounter::note_occurrences(const TokenChunk& chunk, uint32_t* ids, u
     Vocabulary::Table table = vocabulary_->table();
     Key* const keys = keys_.data();
     TypeInDocument* types = types_.data() + n_types_;
-    uint32_t position = position_;
-    const uint32_t document_begin = document_begin_;
-    uint32_t markers = 0;
+    const uint32_t position = position_, document_begin = document_begin_;
+    uint64_t anchors = 0;
     for (size_t i = 0; i < kAhead; ++i) keys[size + i] = keys[size - 1];
-    for (size_t i = 0; i < size; ++i, ++position) {
+    for (size_t i = 0; i < size; ++i) {
         table.prefetch_entry(keys[i + kAhead].hash);
         uint32_t id = table.slots[keys[i].hash & table.mask];
-        if (!table.holds(id, keys[i].low, keys[i].high)) [[unlikely]] {
+        if (!table.holds(id, keys[i].bytes)) [[unlikely]] {
             id = find_or_add(keys[i], chunk.bytes + chunk.starts[i], chunk.ends[i] - chunk.starts[i]);
             table = vocabulary_->table();
         }
         ids[i] = id;
-        VocabularyEntry& entry = table.entries[id];
-        const uint32_t last = entry.last;
-        const bool is_first = last < document_begin;
-        entry.last = position;
-        *types = {id, entry.count++};
-        types += is_first;
-        distances[i] = static_cast<uint8_t>(std::min(position - last, kMattrWindow));
-        markers |= entry.marker;
+        const uint32_t here = position + static_cast<uint32_t>(i);
+        const uint64_t occurrences = table.entries[id].occurrences;
+        const uint32_t last = static_cast<uint32_t>(occurrences);
+        table.entries[id].occurrences = occurrences + (uint64_t{1} << 32) - last + here;
+        *types = TypeInDocument::before(id, occurrences);
+        types += last < document_begin;
+        distances[i] = static_cast<uint8_t>(std::min(here - last, kMattrWindow));
+        anchors |= occurrences;
     }
     n_types_ = static_cast<uint32_t>(types - types_.data());
-    if (markers & MarkerLexicon::kAnchor) note_anchors(ids, ids_.size(), ids_.size() + size);
+    if (anchors & VocabularyEntry::kAnchor) note_anchors(ids, ids_.size(), ids_.size() + size);
 }
 
 // Of the document's tokens [begin, end), whose numbers are `ids`.
@@ -221,7 +224,7 @@ DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, BlockCou
     const size_t first_type = block.types.size();
     block.types.resize(first_type + types);
     for (uint64_t i = 0; i < types; ++i) {
-        const uint32_t id = types_[i].id, count = (*vocabulary_)[id].count - types_[i].count;
+        const uint32_t id = types_[i].id, count = (*vocabulary_)[id].count() - types_[i].count;
         block.types[first_type + i] = {id, count};
         log_sum += log2_times_tabled(count);
         hapaxes += count == 1;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -61,6 +62,11 @@ struct DocumentEnd {
 struct TypeInDocument {
     uint32_t id;
     uint32_t count;
+
+    // An entry's occurrences, with the number in place of the position.
+    static TypeInDocument before(uint32_t id, uint64_t occurrences) {
+        return std::bit_cast<TypeInDocument>((occurrences & ~uint64_t{0xFFFFFFFF}) | id);
+    }
 };
 
 // All that one block of documents leaves behind, for batches and the corpus.
@@ -94,7 +100,8 @@ class DocumentCounter {
    private:
     using Values = std::array<double, kDocumentSignals>;
     struct Key {
-        uint64_t low, high, hash;
+        uint64_t bytes[2];  // low and high of its TokenKey
+        uint64_t hash;
     };
     struct Integers {
         uint64_t bytes, chars, tokens, types, sentences, invisible;

@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace textassay {
 
 inline constexpr uint32_t kInlineBytes = 16;
@@ -38,6 +42,15 @@ inline uint64_t load64(const uint8_t* p) {
     uint64_t value;
     std::memcpy(&value, p, 8);
     return value;
+}
+
+inline bool equal_16(const void* a, const void* b) {
+#if defined(__SSE2__)
+    const __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128(static_cast<const __m128i*>(a)), _mm_loadu_si128(static_cast<const __m128i*>(b)));
+    return _mm_movemask_epi8(equal) == 0xFFFF;
+#else
+    return std::memcmp(a, b, 16) == 0;
+#endif
 }
 
 // All of `size` <= 8 bytes, some twice; with the size they are unambiguous.

@@ -19,7 +19,7 @@ uint32_t Vocabulary::add(const TokenKey& key, uint64_t hash) {
     size_t slot = hash & mask_;
     while (slots_[slot] != 0) slot = (slot + 1) & mask_;
     VocabularyEntry& entry = entries_[size_];
-    entry = {key.low, key.high, 0, 0, 0, 0, static_cast<uint16_t>(key.size)};
+    entry = {key.low, stored(key.high), 0, 0, 0, static_cast<uint16_t>(key.size)};
     if (key.is_long()) entry.long_offset = long_bytes_.append(key.bytes, key.size);
     slots_[slot] = size_;
     return size_++;
@@ -32,7 +32,8 @@ void Vocabulary::grow() {
     std::copy_n(entries_.get(), size_, grown.get());
     entries_ = std::move(grown);
     for (uint32_t id = 1; id < size_; ++id) {
-        size_t slot = hash_of(entries_[id].low, entries_[id].high) & mask_;
+        const TokenKey token = key(id);
+        size_t slot = hash_of(token.low, token.high) & mask_;
         while (slots_[slot] != 0) slot = (slot + 1) & mask_;
         slots_[slot] = id;
     }

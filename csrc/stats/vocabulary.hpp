@@ -13,13 +13,17 @@
 
 namespace textassay {
 
+// One load, one comparison, one load and one store a token.
 struct VocabularyEntry {
-    uint64_t low, high;       // TokenKey
-    uint32_t last;            // position of its last occurrence in the worker's token stream
-    uint32_t count;           // occurrences so far, modulo 2^32
-    uint32_t long_offset;     // of a long token: where its bytes begin in the long bytes
-    uint16_t marker;          // its number in the marker lexicon, 0 for none
-    uint16_t size;            // of a token that is not long
+    uint64_t low, high;    // TokenKey; of a long token `high` is changed, so that it never equals a key at once
+    uint64_t occurrences;  // below: position of the last one in the worker's token stream; above: count | kAnchor
+    uint32_t long_offset;  // of a long token: where its bytes begin in the long bytes
+    uint16_t marker;       // its number in the marker lexicon, 0 for none
+    uint16_t size;         // of a token that is not long
+
+    // Set in `occurrences` of a token that anchors a marker phrase. Counts stay below.
+    static constexpr uint64_t kAnchor = uint64_t{1} << 63;
+    uint32_t count() const { return static_cast<uint32_t>(occurrences >> 32); }
 };
 static_assert(sizeof(VocabularyEntry) == 32, "two to a cache line");
 
@@ -60,9 +64,7 @@ class Vocabulary {
         // Once the slot is in the cache.
         void prefetch_entry(uint64_t hash) const { __builtin_prefetch(entries + slots[hash & mask], 1); }
         // Whether that is the number of a token, and it is short. For others there is find().
-        bool holds(uint32_t id, uint64_t low, uint64_t high) const {
-            return ((entries[id].low ^ low) | (entries[id].high ^ high)) == 0 && !is_long_mark(high);
-        }
+        bool holds(uint32_t id, const uint64_t key[2]) const { return equal_16(&entries[id], key); }
     };
     Table table() { return {slots_.data(), mask_, entries_.get()}; }
 
@@ -72,9 +74,8 @@ class Vocabulary {
             const uint32_t id = slots_[slot];
             if (id == kAbsent) return kAbsent;
             const VocabularyEntry& entry = entries_[id];
-            if (((entry.low ^ low) | (entry.high ^ high)) == 0 &&
-                (!is_long_mark(high) || std::memcmp(long_bytes_.at(entry.long_offset), bytes, size) == 0))
-                return id;
+            if (entry.low != low || entry.high != stored(high)) continue;
+            if (!is_long_mark(high) || std::memcmp(long_bytes_.at(entry.long_offset), bytes, size) == 0) return id;
         }
     }
     // Adds a type that is absent; the next number. Its entry's other fields are zero.
@@ -108,9 +109,14 @@ class Vocabulary {
    private:
     static constexpr size_t kSlots = size_t{1} << 17;
 
+    // 0xFE is no more UTF-8 than 0xFF is.
+    static uint64_t stored(uint64_t high) { return is_long_mark(high) ? high ^ uint64_t{1} << 56 : high; }
+
     TokenKey key_of(const VocabularyEntry& entry) const {
-        if (is_long_mark(entry.high))
-            return {entry.low, entry.high, long_bytes_.at(entry.long_offset), static_cast<uint32_t>(entry.high)};
+        if (entry.high >> 56 == 0xFE) {
+            const uint32_t size = static_cast<uint32_t>(entry.high);
+            return {entry.low, long_mark(size), long_bytes_.at(entry.long_offset), size};
+        }
         return {entry.low, entry.high, reinterpret_cast<const uint8_t*>(&entry), entry.size};
     }
     void grow();
