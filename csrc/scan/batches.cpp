@@ -79,7 +79,30 @@ void describe_batch(BatchRow& row, uint64_t window_sum, const std::vector<TypeCo
     row.mattr = mattr(row.tokens, row.types, window_sum);
 }
 
+std::vector<VocabularyTally>::iterator tally_of(OpenBatch& batch, const Vocabulary::View& vocabulary) {
+    return std::find_if(batch.tallies.begin(), batch.tallies.end(), [&](const VocabularyTally& tally) {
+        return tally.vocabulary.same_vocabulary(vocabulary);
+    });
+}
+
 }  // namespace
+
+void move_tally(OpenBatch& batch, const Vocabulary::View& given_up, DocumentCounter& counter) {
+    constexpr int64_t kMaxMoved = 24'000;  // a vocabulary has to have room for others
+    const std::lock_guard lock(batch.mutex);
+    const auto tally = tally_of(batch, given_up);
+    if (tally == batch.tallies.end()) return;
+    const auto is_counted = [](const TypeTally& type) { return type.documents > 0; };
+    if (std::count_if(tally->types.begin(), tally->types.end(), is_counted) > kMaxMoved) return;
+    std::vector<TypeTally> moved(1);
+    for (uint32_t id = 0; id < tally->types.size(); ++id) {
+        if (!is_counted(tally->types[id])) continue;
+        const TokenKey key = tally->vocabulary.key(id);
+        counter.add_type(key, hash_of(key.low, key.high));
+        moved.push_back(tally->types[id]);
+    }
+    *tally = {counter.vocabulary(), std::move(moved)};
+}
 
 void BatchAssembler::open_batch() {
     open_ = std::make_shared<OpenBatch>();
@@ -218,9 +241,7 @@ void BatchAssembler::count_whole_batch(const BlockCounts& block, const BatchPiec
 }
 
 void BatchAssembler::gather(const BlockCounts& block, const BatchPiece& piece, OpenBatch& batch, WorkerCounts& worker) {
-    auto found = std::find_if(batch.tallies.begin(), batch.tallies.end(), [&](const VocabularyTally& tally) {
-        return tally.vocabulary.same_vocabulary(block.vocabulary);
-    });
+    auto found = tally_of(batch, block.vocabulary);
     if (found == batch.tallies.end()) {
         if (batch.tallies.size() == kTallies) merge_tallies(batch, worker.types);
         batch.tallies.emplace_back();

@@ -40,6 +40,10 @@ struct OpenBatch {
     uint64_t window_sum = 0;  // for MATTR; complete when closed
 };
 
+// What `batch` counts by the numbers of `given_up` it counts by those of the counter's vocabulary from now on. The counter has not
+// used that yet; it begins with the types that its next documents need most, and the batch stays in one vocabulary.
+void move_tally(OpenBatch& batch, const Vocabulary::View& given_up, DocumentCounter& counter);
+
 // Documents [begin, end) of a block, all of one batch.
 struct BatchPiece {
     std::shared_ptr<OpenBatch> batch;

@@ -18,7 +18,7 @@ constexpr uint32_t kGap = 128;
 static_assert(kGap > kMattrWindow);
 
 // A vocabulary beyond this is given up at the next block: it has to stay in the cache, and positions have 32 bits.
-constexpr uint32_t kMaxTypes = 32'000, kMaxPosition = uint32_t{1} << 31;
+constexpr uint32_t kMaxTypes = 44'000, kMaxPosition = uint32_t{1} << 31;
 constexpr uint64_t kMaxLongBytes = uint64_t{1} << 20;
 
 constexpr uint32_t kBorder = kMattrWindow - 1;
@@ -59,15 +59,16 @@ DocumentCounter::DocumentCounter(const MeasureConfig& config)
                      config.tokens == TokenKind::kWord),
       vocabulary_(std::make_shared<Vocabulary>()) {}
 
-void DocumentCounter::begin_block() {
+Vocabulary::View DocumentCounter::begin_block() {
+    Vocabulary::View given_up;
     if (vocabulary_->size() > kMaxTypes || vocabulary_->long_bytes() > kMaxLongBytes || position_ > kMaxPosition) {
+        given_up = vocabulary();
         vocabulary_ = std::make_shared<Vocabulary>();
         position_ = 0;
     }
     position_ += kGap;
+    return given_up;
 }
-
-void DocumentCounter::end_block(BlockCounts& block) const { block.vocabulary = Vocabulary::View(vocabulary_); }
 
 void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrigin& origin, BlockCounts& block,
                             SignalHistograms& histograms) {
@@ -138,12 +139,16 @@ void DocumentCounter::make_keys(const TokenChunk& chunk) {
 
 // A token that was not found at once: long, or new, or with another in its place.
 [[gnu::noinline]] uint32_t DocumentCounter::find_or_add(const Key& key, const uint8_t* bytes, uint32_t size) {
-    uint32_t id = vocabulary_->find(key.bytes[0], key.bytes[1], key.hash, bytes, size);
+    const uint32_t id = vocabulary_->find(key.bytes[0], key.bytes[1], key.hash, bytes, size);
     if (id != Vocabulary::kAbsent) return id;
-    id = vocabulary_->add({key.bytes[0], key.bytes[1], bytes, size}, key.hash);
+    return add_type({key.bytes[0], key.bytes[1], bytes, size}, key.hash);
+}
+
+uint32_t DocumentCounter::add_type(const TokenKey& key, uint64_t hash) {
+    const uint32_t id = vocabulary_->add(key, hash);
     if (wants_markers_) {
         VocabularyEntry& entry = (*vocabulary_)[id];
-        entry.marker = config_.markers->number({reinterpret_cast<const char*>(bytes), size});
+        entry.marker = config_.markers->number({reinterpret_cast<const char*>(key.bytes), key.size});
         if (entry.marker & MarkerLexicon::kAnchor) entry.occurrences = VocabularyEntry::kAnchor;
     }
     return id;

@@ -88,9 +88,13 @@ class DocumentCounter {
    public:
     explicit DocumentCounter(const MeasureConfig& config);
 
-    // A block's documents come between these two.
-    void begin_block();
-    void end_block(BlockCounts& block) const;
+    // A block's documents come between these two. The first says what vocabulary was given up for a new one, if any.
+    Vocabulary::View begin_block();
+    void end_block(BlockCounts& block) const { block.vocabulary = vocabulary(); }
+
+    Vocabulary::View vocabulary() const { return Vocabulary::View(vocabulary_); }
+    // The number of a type in a vocabulary that doesn't hold it yet.
+    uint32_t add_type(const TokenKey& key, uint64_t hash);
 
     // Measures one document and appends it to `block`; its signals go into `histograms` as well. `text` is valid UTF-8 of
     // less than 4 GiB.

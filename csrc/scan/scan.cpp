@@ -85,6 +85,7 @@ struct Scan::Worker {
     Tokenizer tokenizer;  // for Stage::kWords
     WorkerCounts counts;
     File* last_file = nullptr;
+    std::shared_ptr<OpenBatch> last_batch;  // that it merged something into
 };
 
 struct Scan::Task {
@@ -347,7 +348,8 @@ void Scan::cut_unit(File& file, Unit unit, std::vector<Block>& blocks) {
 void Scan::parse(File& file, Block block, Worker& worker) {
     std::unique_ptr<BlockResult> result = take_result();
     result->order = block.order;
-    worker.counter.begin_block();
+    if (const Vocabulary::View given_up = worker.counter.begin_block(); given_up && worker.last_batch)
+        move_tally(*worker.last_batch, given_up, worker.counter);
     if (config_.stage >= Stage::kJson) parse_lines(block, *result, worker);
     worker.counter.end_block(result->counts);
     give_back(std::move(block.buffer));
@@ -449,7 +451,10 @@ void Scan::assign(File& file, BlockResult& result) {
 }
 
 void Scan::merge(File& file, std::unique_ptr<BlockResult> result, Worker& worker) {
-    if (config_.stage == Stage::kHistogram) file.batches.merge(result->counts, result->pieces, worker.counts);
+    if (config_.stage == Stage::kHistogram) {
+        file.batches.merge(result->counts, result->pieces, worker.counts);
+        worker.last_batch = result->pieces.empty() ? nullptr : result->pieces.back().batch;
+    }
     worker.counts.totals.merge(result->counts.totals);
     {
         const std::lock_guard file_lock(file.mutex);

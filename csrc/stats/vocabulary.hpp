@@ -98,6 +98,7 @@ class Vocabulary {
 
         TokenKey key(uint32_t id) const { return vocabulary_->key_of(entries_[id]); }
         uint32_t size() const { return size_; }  // the first number that is not known
+        explicit operator bool() const { return vocabulary_ != nullptr; }
         bool same_vocabulary(const View& other) const { return vocabulary_ == other.vocabulary_; }
 
        private:
