@@ -31,14 +31,21 @@ def stage(
 ):
     """The backend's scan, stopped after a stage; nothing is written and no document columns are made."""
     from textassay import _backend
+    from textassay.lexicon import default_lexicon
     from textassay.signals import parse_signals
 
     with _backend.using(backend) as module:
         names = () if signals == "none" else parse_signals(signals)
+        markers = default_lexicon().phrases
 
     def run() -> dict[str, Any]:
         running = module.Scan(
-            [os.fsencode(p) for p in paths], signals=names, threads=threads, documents=False, stage=stage
+            [os.fsencode(p) for p in paths],
+            signals=names,
+            markers=markers,
+            threads=threads,
+            documents=False,
+            stage=stage,
         )
         outcomes = []
         while (event := running.next()) is not None:
@@ -126,6 +133,75 @@ def plain_python(paths: list[str]):
                     frequencies.update(set(tokens))
                     documents += 1
         return {"documents": documents, "tokens": sum(counts.values()), "types": len(counts)}
+
+    return run
+
+
+@job
+def plain_python_signals(paths: list[str]):
+    """The default signals, batches and histogram as one would write them in Python: a regular expression for words and one for
+    sentence ends (both simpler than UAX #29), Counter for the rest. No account of bad lines."""
+    import io
+    import math
+    import re
+
+    import orjson
+    import zstandard
+
+    from textassay.lexicon import default_lexicon
+
+    word = re.compile(r"\w+(?:[.:'’]\w+)*")
+    sentence_end = re.compile(r"(?<=[.!?])\s+|\n+")
+    invisible = re.compile("[\u200b-\u200f\u2060\ufeff\u061c\u202a-\u202e\u2066-\u2069]")
+    phrases = [b" ".join(phrase).decode() for phrase in default_lexicon().phrases]
+    marker = re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) + r")\b")
+    window = 100
+
+    def entropy(counts: Counter, total: int) -> float:
+        return math.log2(total) - sum(c * math.log2(c) for c in counts.values()) / total if total else 0.0
+
+    def moving_ttr(tokens: list[str]) -> float:
+        last: dict[str, int] = {}
+        distinct = 0
+        for i, token in enumerate(tokens):
+            distinct += min(i - last.get(token, -window), window)
+            last[token] = i
+        return distinct / max(1, window * len(tokens))
+
+    def signals(text: str, tokens: list[str], counts: Counter) -> list[float]:
+        lengths = [n for s in sentence_end.split(text) if (n := len(word.findall(s)))]
+        mean = sum(lengths) / max(1, len(lengths))
+        sigma = math.sqrt(sum((n - mean) ** 2 for n in lengths) / max(1, len(lengths)))
+        lines = [line for raw in text.split("\n") if (line := raw.strip())]
+        hapaxes = sum(c == 1 for c in counts.values())
+        bits = entropy(counts, len(tokens))
+        return [
+            len(text.encode()), len(text), len(tokens), len(counts), len(lengths), bits,
+            bits + (len(counts) - 1) / max(1, 2 * len(tokens) * math.log(2)), entropy(Counter(text), len(text)),
+            len(counts) / max(1, len(tokens)), moving_ttr(tokens), hapaxes / max(1, len(counts)), sigma / max(1, mean),
+            (sigma - mean) / max(1, sigma + mean), 1 - len(set(lines)) / max(1, len(lines)),
+            1000 * sum(1 for _ in marker.finditer(text.lower())) / max(1, len(tokens)), len(invisible.findall(text)),
+        ]  # fmt: skip
+
+    def run() -> dict[str, Any]:
+        counts, frequencies, batch, rows, batches, chars = Counter(), Counter(), Counter(), [], [], 0
+        for path in paths:
+            with open(path, "rb") as raw:
+                reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+                for line in io.BufferedReader(reader, 1 << 20):
+                    text = orjson.loads(line)["text"]
+                    tokens = word.findall(text.lower())
+                    of_document = Counter(tokens)
+                    rows.append(signals(text, tokens, of_document))
+                    frequencies.update(of_document.keys())
+                    batch.update(of_document)
+                    chars += len(text)
+                    if batch.total() >= 1 << 20:
+                        batches.append((batch.total(), len(batch), entropy(batch, batch.total()), moving_ttr(tokens)))
+                        counts.update(batch)
+                        batch.clear()
+        counts.update(batch)
+        return {"documents": len(rows), "chars": chars, "types": len(counts), "batches": len(batches)}
 
     return run
 

@@ -26,7 +26,7 @@ LINEAR = {
     "burstiness_gb": (-1, 512, 1025),
     "marker_rate": (0, 16, 1024),
 }
-LOG8 = ("n_bytes", "n_chars", "n_tokens", "n_types", "n_sentences", "n_replaced", "invisible_chars")
+LOG8 = ("n_bytes", "n_chars", "n_tokens", "n_types", "n_sentences", "invisible_chars")
 LOG8_BINS = 512
 
 

@@ -64,7 +64,10 @@ uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
     const __m512i a = _mm512_add_epi32(_mm512_maskz_loadu_epi8(front, bytes), _mm512_loadu_si512(keys));
     const __m512i b = _mm512_add_epi32(_mm512_maskz_loadu_epi8(back, bytes + 64), _mm512_loadu_si512(keys + 16));
     const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
-    return static_cast<uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_mul_epu32(a, b), odd)));
+    const __m512i products = _mm512_add_epi64(_mm512_mul_epu32(a, b), odd);
+    const __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(products), _mm512_extracti64x4_epi64(products, 1));
+    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    return static_cast<uint64_t>(_mm_cvtsi128_si64(two)) + static_cast<uint64_t>(_mm_extract_epi64(two, 1));
 }
 
 // The commonest bytes of English by comparing, 64 at a time; what is left of a block, packed, one by one.

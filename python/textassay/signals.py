@@ -93,7 +93,6 @@ _BINS: dict[str, LinearBins | LogBins] = {
     "n_tokens": _SIZE,
     "n_types": _SIZE,
     "n_sentences": _SIZE,
-    "n_replaced": _SIZE,
     "entropy_bits": _ENTROPY,
     "entropy_mm_bits": _ENTROPY,
     "char_entropy_bits": _ENTROPY,

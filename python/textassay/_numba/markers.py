@@ -21,6 +21,7 @@ from textassay._numba.jit import inlined, kernel
 from textassay._numba.lanes import PADDING
 
 _ROOT = 0
+_MAX_WORDS = 32_767
 
 
 class Lexicon(NamedTuple):
@@ -35,7 +36,9 @@ class Lexicon(NamedTuple):
 
 
 def build_lexicon(phrases: Sequence[Sequence[bytes]]) -> Lexicon:
-    """Raises ValueError on a phrase without tokens."""
+    """Raises ValueError on a phrase without tokens, or more than 32,767 different words."""
+    if len({bytes(token) for phrase in phrases for token in phrase}) > _MAX_WORDS:
+        raise ValueError("marker lexicon: wanted at most 32,767 different words")
     trie: dict[tuple[int, int], int] = {}
     ends: set[int] = set()
     size = sum(len(token) for phrase in phrases for token in phrase)

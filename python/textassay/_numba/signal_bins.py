@@ -22,7 +22,7 @@ class Linear(NamedTuple):
 
 _ENTROPY, _SHARE = Linear(0.0, 64.0, 1536), Linear(0.0, 1024.0, 1025)
 # None: integers, eight bins for every doubling.
-BINS: dict[str, Linear | None] = {name: None for name in (*SIGNALS, "n_replaced")}
+BINS: dict[str, Linear | None] = dict.fromkeys(SIGNALS)
 BINS |= dict.fromkeys(("entropy_bits", "entropy_mm_bits", "char_entropy_bits"), _ENTROPY)
 BINS |= dict.fromkeys(("type_token_ratio", "mattr", "hapax_ratio", "top_ngram_share", "dup_line_share"), _SHARE)
 BINS |= {
