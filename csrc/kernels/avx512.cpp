@@ -73,8 +73,8 @@ uint64_t hash_piece(const uint8_t* bytes, size_t size, const uint32_t* keys) {
 // The commonest bytes of English by comparing, 64 at a time; what is left of a block, packed, one by one.
 #define TEXTASSAY_OWN_COUNT_BYTES
 void count_bytes(const uint8_t* text, size_t blocks, ByteCounters& counters) {
-    constexpr int kCommon = 16;
-    static constexpr char kCommonBytes[kCommon + 1] = " etaoinsrhldcumf";
+    constexpr int kCommon = 12;
+    static constexpr char kCommonBytes[kCommon + 1] = " etaoinsrhld";
     constexpr size_t kBlocksAtOnce = 64;  // 8-bit counters: at most 255
     uint8_t rest[64 * kBlocksAtOnce + 64];
     for (size_t begin = 0; begin < blocks; begin += kBlocksAtOnce) {

@@ -16,7 +16,8 @@ bool classify(const uint8_t* text, size_t first, size_t blocks, ByteMasks& masks
         const uint64_t shout = bytes.equal('!') | bytes.equal('?');
         const uint64_t line_feed = bytes.equal('\n'), return_ = bytes.equal('\r');
         masks.high[row] = high;
-        masks.letter[row] = lower.minus('a').at_most(25);
+        const uint64_t small = bytes.minus('a').at_most(25);
+        masks.letter[row] = small | bytes.minus('A').at_most(25);
         masks.number[row] = bytes.minus('0').at_most(9);
         masks.connector[row] = bytes.equal('_');
         masks.dot[row] = dot;
@@ -28,7 +29,7 @@ bool classify(const uint8_t* text, size_t first, size_t blocks, ByteMasks& masks
         masks.line_feed[row] = line_feed;
         masks.return_[row] = return_;
         masks.stop[row] = dot | shout | line_feed | return_;
-        masks.lower[row] = bytes.minus('a').at_most(25);
+        masks.lower[row] = small;
         masks.space[row] = bytes.equal(' ');
         masks.visible[row] = ~(bytes.at_most(' ') | high);
         any_high |= high;
