@@ -12,10 +12,10 @@ uint32_t StableBytes::append(const uint8_t* bytes, uint32_t size) {
     return offset;
 }
 
-Vocabulary::Vocabulary() : slots_(kSlots), entries_(new VocabularyEntry[kSlots / 2]) { entries_[0] = {}; }
+Vocabulary::Vocabulary() { use_slots(kSlots); }
 
 uint32_t Vocabulary::add(const TokenKey& key, uint64_t hash) {
-    if (2 * (size_t{size_} + 1) > slots_.size()) grow();
+    if (2 * (size_t{size_} + 1) > mask_) use_slots(2 * (mask_ + 1));
     size_t slot = hash & mask_;
     while (slots_[slot] != 0) slot = (slot + 1) & mask_;
     VocabularyEntry& entry = entries_[size_];
@@ -25,12 +25,14 @@ uint32_t Vocabulary::add(const TokenKey& key, uint64_t hash) {
     return size_++;
 }
 
-void Vocabulary::grow() {
-    slots_.assign(2 * slots_.size(), 0);
-    mask_ = slots_.size() - 1;
-    std::shared_ptr<VocabularyEntry[]> grown(new VocabularyEntry[slots_.size() / 2]);
-    std::copy_n(entries_.get(), size_, grown.get());
-    entries_ = std::move(grown);
+void Vocabulary::use_slots(size_t slots) {
+    auto memory = std::make_shared<LargeMemory>(slots * sizeof(uint32_t) + slots / 2 * sizeof(VocabularyEntry));
+    slots_ = memory->at<uint32_t>(0);
+    mask_ = slots - 1;
+    auto* const entries = memory->at<VocabularyEntry>(slots * sizeof(uint32_t));
+    if (entries_ != nullptr) std::copy_n(entries_, size_, entries);
+    entries_ = entries;
+    memory_ = std::move(memory);
     for (uint32_t id = 1; id < size_; ++id) {
         const TokenKey token = key(id);
         size_t slot = hash_of(token.low, token.high) & mask_;

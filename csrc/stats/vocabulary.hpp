@@ -7,8 +7,8 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
+#include "large_memory.hpp"
 #include "token_key.hpp"
 
 namespace textassay {
@@ -66,7 +66,7 @@ class Vocabulary {
         // Whether that is the number of a token, and it is short. For others there is find().
         bool holds(uint32_t id, const uint64_t key[2]) const { return equal_16(&entries[id], key); }
     };
-    Table table() { return {slots_.data(), mask_, entries_.get()}; }
+    Table table() { return {slots_, mask_, entries_}; }
 
     // The number of the token with this key and hash_of(low, high), or kAbsent. `bytes` and `size` are looked at only if it is long.
     uint32_t find(uint64_t low, uint64_t high, uint64_t hash, const uint8_t* bytes, uint32_t size) const {
@@ -94,7 +94,10 @@ class Vocabulary {
        public:
         View() = default;
         explicit View(std::shared_ptr<const Vocabulary> vocabulary)
-            : vocabulary_(std::move(vocabulary)), entries_(vocabulary_->entries_), size_(vocabulary_->size_) {}
+            : vocabulary_(std::move(vocabulary)),
+              memory_(vocabulary_->memory_),
+              entries_(vocabulary_->entries_),
+              size_(vocabulary_->size_) {}
 
         TokenKey key(uint32_t id) const { return vocabulary_->key_of(entries_[id]); }
         uint32_t size() const { return size_; }  // the first number that is not known
@@ -103,7 +106,8 @@ class Vocabulary {
 
        private:
         std::shared_ptr<const Vocabulary> vocabulary_;
-        std::shared_ptr<const VocabularyEntry[]> entries_;  // they move when the vocabulary grows; the old ones stay for us
+        std::shared_ptr<const LargeMemory> memory_;  // entries move when the vocabulary grows; the old ones stay for us
+        const VocabularyEntry* entries_ = nullptr;
         uint32_t size_ = 0;
     };
 
@@ -120,11 +124,12 @@ class Vocabulary {
         }
         return {entry.low, entry.high, reinterpret_cast<const uint8_t*>(&entry), entry.size};
     }
-    void grow();
+    void use_slots(size_t slots);
 
-    std::vector<uint32_t> slots_;  // numbers, 0 for empty; a power of two, at most half full
-    size_t mask_ = kSlots - 1;
-    std::shared_ptr<VocabularyEntry[]> entries_;  // half as many as there are slots
+    std::shared_ptr<LargeMemory> memory_;
+    uint32_t* slots_ = nullptr;  // numbers, 0 for empty; a power of two, at most half full
+    size_t mask_ = 0;
+    VocabularyEntry* entries_ = nullptr;  // half as many as there are slots
     uint32_t size_ = 1;
     StableBytes long_bytes_;
 };
