@@ -269,7 +269,11 @@ def readme_figures(record: dict[str, Any]) -> str:
         ("textassay, and a row per document to Parquet", "scan", "scan, documents as Parquet"),
         ("textassay, all signals, nothing written", "stages", "to histogram, all signals"),
         ("textassay, numba path, nothing written", "backends", "numba"),
-        ("plain Python, orjson, `re`: the same signals, simpler words and sentences", "peers", "plain Python, default signals"),
+        (
+            "plain Python, orjson, `re`: the same signals, simpler words and sentences",
+            "peers",
+            "plain Python, default signals",
+        ),
         ("plain Python, orjson: split and count", "peers", "plain Python, histogram only"),
         ("DuckDB: split at white space and count", "peers", "DuckDB, histogram only, white space"),
         ("DuckDB: split at blanks and count", "peers", "DuckDB, histogram only, blanks"),
