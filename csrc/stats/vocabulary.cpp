@@ -30,7 +30,11 @@ void Vocabulary::use_slots(size_t slots) {
     slots_ = memory->at<uint32_t>(0);
     mask_ = slots - 1;
     auto* const entries = memory->at<VocabularyEntry>(slots * sizeof(uint32_t));
-    if (entries_ != nullptr) std::copy_n(entries_, size_, entries);
+    if (entries_ != nullptr) {
+        std::copy_n(entries_, size_, entries);
+    } else {
+        entries[kAbsent] = {~uint64_t{0}, ~uint64_t{0}, 0, 0, 0, 0};  // no key: the mark of a long token has a 32-bit size
+    }
     entries_ = entries;
     memory_ = std::move(memory);
     for (uint32_t id = 1; id < size_; ++id) {
