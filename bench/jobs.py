@@ -30,6 +30,8 @@ def stage(
     paths: list[str], stage: str = "histogram", backend: str = "native", threads: int = 1, signals: str = "default"
 ):
     """The backend's scan, stopped after a stage; nothing is written and no document columns are made."""
+    import numpy  # noqa: F401  the first array would import it
+
     from textassay import _backend
     from textassay.lexicon import default_lexicon
     from textassay.signals import parse_signals

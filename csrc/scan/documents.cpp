@@ -148,7 +148,7 @@ uint32_t DocumentCounter::add_type(const TokenKey& key, uint64_t hash) {
     const uint32_t id = vocabulary_->add(key, hash);
     if (wants_markers_) {
         VocabularyEntry& entry = (*vocabulary_)[id];
-        entry.marker = config_.markers->number({reinterpret_cast<const char*>(key.bytes), key.size});
+        entry.marker = config_.markers->number(key, hash);
         if (entry.marker & MarkerLexicon::kAnchor) entry.occurrences = VocabularyEntry::kAnchor;
     }
     return id;

@@ -1,5 +1,7 @@
 #include "marker_lexicon.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <stdexcept>
 
 namespace textassay {
@@ -14,6 +16,7 @@ MarkerLexicon::MarkerLexicon(const std::vector<std::vector<std::string>>& phrase
         for (const std::string& word : phrase) number_word(word);
         numbers_[phrase[longest_word(phrase)]] |= kAnchor;
     }
+    index_words();
     by_anchor_.resize(numbers_.size() + 1);
     for (const auto& phrase : phrases) {
         Phrase numbered{{}, longest_word(phrase)};
@@ -25,13 +28,22 @@ MarkerLexicon::MarkerLexicon(const std::vector<std::vector<std::string>>& phrase
 void MarkerLexicon::number_word(const std::string& word) {
     if (numbers_.size() == kAnchor - 1 && !numbers_.contains(word))
         throw std::invalid_argument("marker lexicon: wanted at most 32,767 different words");
-    if (!word.empty())
-        lengths_by_first_byte_[static_cast<uint8_t>(word[0])] |= uint64_t{1} << std::min<size_t>(word.size(), 63);
     numbers_.emplace(word, static_cast<uint16_t>(numbers_.size() + 1));
 }
 
-uint16_t MarkerLexicon::look_up(const std::string& token) const {
-    const auto found = numbers_.find(token);
+void MarkerLexicon::index_words() {
+    words_.resize(std::bit_ceil(4 * numbers_.size() + 1));
+    mask_ = words_.size() - 1;
+    for (const auto& [word, number] : numbers_) {
+        const TokenKey key = exact_key(reinterpret_cast<const uint8_t*>(word.data()), static_cast<uint32_t>(word.size()));
+        size_t slot = hash_of(key.low, key.high) & mask_;
+        while (words_[slot].number != 0) slot = (slot + 1) & mask_;
+        words_[slot] = {key.low, key.high, number};
+    }
+}
+
+uint16_t MarkerLexicon::look_up(const TokenKey& token) const {
+    const auto found = numbers_.find(std::string(reinterpret_cast<const char*>(token.bytes), token.size));
     return found == numbers_.end() ? uint16_t{0} : found->second;
 }
 

@@ -1,14 +1,13 @@
 // Marker phrases as sequences of tokens, matched leftmost-longest.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "token_key.hpp"
 
 namespace textassay {
 
@@ -24,8 +23,11 @@ class MarkerLexicon {
 
     bool empty() const { return numbers_.empty(); }
     // The number of a token in the lexicon; 0 if no phrase holds it.
-    uint16_t number(std::string_view token) const {
-        return may_hold(token) ? look_up(std::string(token)) : uint16_t{0};
+    uint16_t number(const TokenKey& token, uint64_t hash) const {
+        for (size_t slot = hash & mask_; words_[slot].number != 0; slot = (slot + 1) & mask_)
+            if (words_[slot].low == token.low && words_[slot].high == token.high)
+                return token.is_long() ? look_up(token) : words_[slot].number;
+        return 0;
     }
 
     // Matches in a document of `tokens` tokens: `anchors` are the places of its anchors in ascending order, `number_at(i)` is
@@ -54,16 +56,19 @@ class MarkerLexicon {
         uint32_t begin, end;
     };
 
-    // By length and first byte: turns away nearly all of a corpus's types.
-    bool may_hold(std::string_view token) const {
-        return !token.empty() && lengths_by_first_byte_[static_cast<uint8_t>(token[0])] >> std::min<size_t>(token.size(), 63) & 1;
-    }
-    uint16_t look_up(const std::string& token) const;
+    struct Word {
+        uint64_t low = 0, high = 0;  // TokenKey
+        uint16_t number = 0;
+    };
+
+    uint16_t look_up(const TokenKey& token) const;
     void number_word(const std::string& word);
+    void index_words();
     static uint64_t count_leftmost_longest(std::vector<Match>& matches);
 
-    std::array<uint64_t, 256> lengths_by_first_byte_{};
     std::unordered_map<std::string, uint16_t> numbers_;
+    std::vector<Word> words_;  // by hash, open addressing, so that a token that is no word costs one look
+    size_t mask_ = 0;
     std::vector<std::vector<Phrase>> by_anchor_;  // by its number without kAnchor
 };
 
