@@ -11,9 +11,9 @@ namespace textassay::bindings {
 
 class ProfileState {
    public:
-    explicit ProfileState(std::unique_ptr<Profile> profile) : profile_(std::move(profile)) {}
+    explicit ProfileState(std::shared_ptr<Profile> profile) : profile_(std::move(profile)) {}
     ProfileState(const ProfileState& other)
-        : profile_(std::make_unique<Profile>(other.profile_->signals, other.profile_->histogram.max_types())) {
+        : profile_(std::make_shared<Profile>(other.profile_->signals, other.profile_->histogram.max_types())) {
         profile_->merge(*other.profile_);
     }
 
@@ -31,7 +31,7 @@ class ProfileState {
     }
 
    private:
-    std::unique_ptr<Profile> profile_;
+    std::shared_ptr<Profile> profile_;
     std::mutex mutex_;  // of sorted_
     std::unique_ptr<std::vector<Histogram::Sorted>> sorted_;
 };

@@ -84,6 +84,7 @@ py::dict to_dict(ScanEvent&& event, const MeasureConfig& config) {
 struct PythonScan {
     MeasureConfig config;
     std::unique_ptr<Scan> scan;
+    std::shared_ptr<ProfileState> profile;  // once asked for
 
     py::object next(double timeout) {
         ScanEvent event;
@@ -163,11 +164,8 @@ void register_scan(py::module_& module) {
         .def("progress", &progress)
         .def("cancel", [](PythonScan& self) { self.scan->cancel(); })
         .def("profile", [](PythonScan& self) {
-            const Profile& profile = self.scan->profile();
-            const py::gil_scoped_release release;
-            auto copy = std::make_unique<Profile>(profile.signals, profile.histogram.max_types());
-            copy->merge(profile);
-            return std::make_shared<ProfileState>(std::move(copy));
+            if (!self.profile) self.profile = std::make_shared<ProfileState>(self.scan->profile());
+            return self.profile;
         });
 }
 

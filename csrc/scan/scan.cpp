@@ -106,9 +106,9 @@ void Account::merge(const Account& other) {
 }
 
 Scan::Scan(std::vector<SourceName> sources, ScanConfig config)
-    : config_(std::move(config)), profile_(config_.measure.signals, config_.max_types) {
+    : config_(std::move(config)), profile_(std::make_shared<Profile>(config_.measure.signals, config_.max_types)) {
     for (size_t i = 0; i < sources.size(); ++i)
-        files_.push_back(std::make_unique<File>(i, std::move(sources[i]), config_, profile_.histogram));
+        files_.push_back(std::make_unique<File>(i, std::move(sources[i]), config_, profile_->histogram));
     for (const auto& file : files_) unopened_.push_back(file.get());
     std::stable_sort(unopened_.begin(), unopened_.end(), [](const File* a, const File* b) { return a->size > b->size; });
     for (unsigned i = 0; i < std::max(1u, config_.threads); ++i) workers_.push_back(std::make_unique<Worker>(config_));
@@ -149,15 +149,15 @@ Scan::Next Scan::next(std::chrono::duration<double> timeout, ScanEvent& event) {
     if (failure_) std::rethrow_exception(failure_);
     if (!profile_complete_) {
         for (const auto& worker : workers_) {
-            profile_.totals.merge(worker->counts.totals);
-            profile_.distributions.merge(worker->counts.distributions);
+            profile_->totals.merge(worker->counts.totals);
+            profile_->distributions.merge(worker->counts.distributions);
         }
         profile_complete_ = true;
     }
     return Next::kDone;
 }
 
-const Profile& Scan::profile() {
+std::shared_ptr<Profile> Scan::profile() {
     const std::lock_guard lock(mutex_);
     if (!profile_complete_) throw std::runtime_error("profile: wanted a scan that is over, this one is not");
     return profile_;
@@ -202,7 +202,7 @@ bool Scan::take_task(Task& task, Worker& worker) {
         return true;
     }
     // With fewer files than workers, keep some blocks ahead for those who can't read.
-    const size_t enough = open_.size() + unopened_.size() >= workers_.size() ? 1 : workers_.size();
+    const size_t enough = open_.size() + unopened_.size() >= workers_.size() ? 1 : blocks_ahead();
     File* file = blocks_.size() >= enough ? nullptr : file_to_read(worker);
     if (file == nullptr && !blocks_.empty()) {
         task.kind = Task::kParse;
@@ -220,7 +220,7 @@ bool Scan::take_task(Task& task, Worker& worker) {
 }
 
 Scan::File* Scan::file_to_read(Worker& worker) {
-    if (in_flight_ >= 2 * workers_.size() + 2 || events_.size() >= 2 * workers_.size() + kEventsAhead) return nullptr;
+    if (in_flight_ >= workers_.size() + blocks_ahead() + 2 || events_.size() >= 2 * workers_.size() + kEventsAhead) return nullptr;
     const auto readable = [](const File* file) { return !file->reading && !file->read_to_end; };
     if (worker.last_file != nullptr && readable(worker.last_file)) return worker.last_file;
     if (open_.size() < workers_.size() && !unopened_.empty()) {

@@ -1,6 +1,7 @@
 // Files in, a profile out. The only place with threads.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -89,8 +90,8 @@ class Scan {
     Next next(std::chrono::duration<double> timeout, ScanEvent& event);
     ScanProgress progress();
     void cancel();
-    // Once next() has said kDone.
-    const Profile& profile();
+    // Once next() has said kDone. The scan itself is done with it.
+    std::shared_ptr<Profile> profile();
 
    private:
     struct File;
@@ -103,6 +104,8 @@ class Scan {
     bool wait_for_task(Task& task, Worker& worker);
     bool take_task(Task& task, Worker& worker);
     File* file_to_read(Worker& worker);
+    // What waits to be parsed while a file is being read: one reader doesn't keep more than some workers busy.
+    size_t blocks_ahead() const { return std::min(workers_.size(), workers_.size() / 4 + 4); }
     bool finished() const { return cancelled_ || files_done_ == files_.size(); }
 
     void read(File& file, Worker& worker);
@@ -123,7 +126,7 @@ class Scan {
     void give_back(Buffer buffer);
 
     const ScanConfig config_;
-    Profile profile_;
+    const std::shared_ptr<Profile> profile_;
 
     std::vector<std::unique_ptr<File>> files_;
 

@@ -65,6 +65,7 @@ class Histogram {
 
     // Entries in the order of their tokens' bytes. The pointers live until the histogram changes.
     struct Sorted {
+        uint64_t prefix;  // the token's first eight bytes, as a number that is ordered as they are
         const TypeEntry* entry;
         const TypeTable* table;
     };

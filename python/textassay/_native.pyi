@@ -209,4 +209,4 @@ class Scan:
     def cancel(self) -> None:
         """Stops at the next block border; `next` then drains and returns None."""
     def profile(self) -> ProfileState:
-        """The profile; complete once `next` has returned None. Raises RuntimeError before."""
+        """The profile, the same object each time; complete once `next` has returned None. Raises RuntimeError before."""
