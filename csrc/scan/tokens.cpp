@@ -210,19 +210,21 @@ void Tokenizer::clear_behind_chunk() {
     }
 }
 
+// The rows that look back over the border of a chunk.
+std::array<kernels::MaskRow*, 9> Tokenizer::carried_rows() {
+    return {&masks_.letter,      &masks_.number,              &masks_.connector,
+            &masks_.mid_letter,  &masks_.mid_number,          &word_masks_.katakana,
+            &word_masks_.single, &word_masks_.live_connector, &word_masks_.joined};
+}
+
 // To where the next chunk's left shifts find it.
 void Tokenizer::carry_last_byte() {
     const unsigned last = static_cast<unsigned>((chunk_bytes_ - 1) % 64);
-    const auto carry = [&](kernels::MaskRow& row) { row[0] = row[blocks_] >> last << 63; };
-    for (kernels::MaskRow* row : {&masks_.letter, &masks_.number, &masks_.connector, &masks_.mid_letter, &masks_.mid_number,
-                                  &word_masks_.katakana, &word_masks_.single, &word_masks_.live_connector, &word_masks_.joined})
-        carry(*row);
+    for (kernels::MaskRow* row : carried_rows()) (*row)[0] = (*row)[blocks_] >> last << 63;
 }
 
 void Tokenizer::forget_last_byte() {
-    for (kernels::MaskRow* row : {&masks_.letter, &masks_.number, &masks_.connector, &masks_.mid_letter, &masks_.mid_number,
-                                  &word_masks_.katakana, &word_masks_.single, &word_masks_.live_connector, &word_masks_.joined})
-        (*row)[0] = 0;
+    for (kernels::MaskRow* row : carried_rows()) (*row)[0] = 0;
 }
 
 void Tokenizer::set_label(uint8_t l, size_t block, unsigned bit, unsigned length, bool begins) {

@@ -1,6 +1,7 @@
 // Text to words: spans of folded bytes, a chunk at a time, and sentence lengths on the way.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -110,6 +111,7 @@ class Tokenizer {
     void place_folded_chunk();
     void end_chunk_at_boundary();
     void clear_behind_chunk();
+    std::array<kernels::MaskRow*, 9> carried_rows();
     void carry_last_byte();
     void forget_last_byte();
     bool label_high_characters();
