@@ -145,17 +145,23 @@ py::dict top(const ProfileState& state, size_t k) {
 }
 
 py::tuple count_of_counts(const ProfileState& state) {
-    std::vector<uint64_t> counts, distinct, types;
+    std::vector<uint64_t> few(1 << 16), many, distinct, types;  // most counts are small: those are not sorted
+    const auto append = [&](uint64_t count, uint64_t number) {
+        distinct.push_back(count);
+        types.push_back(number);
+    };
     {
         const py::gil_scoped_release release;
-        state.profile().histogram.visit([&](const TypeEntry& entry, const TokenKey&) { counts.push_back(entry.count); });
-        std::sort(counts.begin(), counts.end());
-        for (const uint64_t count : counts) {
-            if (distinct.empty() || distinct.back() != count) {
-                distinct.push_back(count);
-                types.push_back(0);
-            }
-            ++types.back();
+        state.profile().histogram.visit([&](const TypeEntry& entry, const TokenKey&) {
+            if (entry.count < few.size()) ++few[entry.count];
+            else many.push_back(entry.count);
+        });
+        for (size_t count = 0; count < few.size(); ++count)
+            if (few[count] != 0) append(count, few[count]);
+        std::sort(many.begin(), many.end());
+        for (size_t i = 0, next; i < many.size(); i = next) {
+            next = static_cast<size_t>(std::upper_bound(many.begin() + static_cast<ptrdiff_t>(i), many.end(), many[i]) - many.begin());
+            append(many[i], next - i);
         }
     }
     return py::make_tuple(to_array(std::move(distinct)), to_array(std::move(types)));

@@ -18,7 +18,7 @@ from textassay.errors import UsageError
 from textassay.sampled import type_batches
 from textassay.tap_format import to_planes
 
-LEVEL = 3
+LEVEL = 1  # level 3 makes it 3 % smaller and takes 1.7 times as long
 
 
 def write_profile(stream: BinaryIO, configuration: Configuration, state: Any) -> str:
