@@ -230,8 +230,9 @@ def parts_of(data: bytes) -> tuple[dict, list[tuple[int, bytes, int, bytes]], in
     header, offset, chunks = json.loads(data[16 : 16 + length]), 16 + length, []
     while data[offset : offset + 4] != b"END ":
         kind, n, raw_length, stored, crc = struct.unpack_from("<4sQQQI", data, offset)
-        raw = zstandard.decompress(data[offset + 32 : offset + 32 + stored])
-        assert len(raw) == raw_length and zlib.crc32(raw) == crc
+        packed = data[offset + 32 : offset + 32 + stored]
+        raw = zstandard.decompress(packed)
+        assert len(raw) == raw_length and zlib.crc32(packed) == crc
         chunks.append((offset, kind, n, raw))
         offset += 32 + stored
     return header, chunks, offset
@@ -247,7 +248,7 @@ def rebuilt(header: dict, chunks: list[tuple[bytes, int, bytes]], footer: int | 
     out.write(head)
     for kind, n, raw in chunks:
         stored = zstandard.compress(raw)
-        out.write(struct.pack("<4sQQQI", kind, n, len(raw), len(stored), zlib.crc32(raw)) + stored)
+        out.write(struct.pack("<4sQQQI", kind, n, len(raw), len(stored), zlib.crc32(stored)) + stored)
         digest.update(kind + struct.pack("<QQ", n, len(raw)) + raw)
     tail = b"END " + struct.pack("<Q", len(chunks) if footer is None else footer)
     digest.update(tail)
@@ -435,7 +436,7 @@ def test_a_frame_that_lies_about_its_size_is_refused(backend):
     bomb = zstandard.compress(bytes(1 << 26))
     good = rebuilt(header, chunks)
     start = good.index(b"TYPE")
-    chunk = struct.pack("<4sQQQI", b"TYPE", n, len(raw), len(bomb), zlib.crc32(raw)) + bomb
+    chunk = struct.pack("<4sQQQI", b"TYPE", n, len(raw), len(bomb), zlib.crc32(bomb)) + bomb
     with pytest.raises(ProfileError, match="wanted a zstd frame of"):
         Profile.deserialize(good[:start] + chunk)
 

@@ -5,7 +5,7 @@ bytes.
     version   u32       1
     length    u32       of the header
     header    JSON      configuration, totals, sums of the signals, numbers of types; canonical (sorted keys, no blanks)
-    chunk...            kind (4 bytes), entries, raw length, stored length (u64 each), CRC-32 of the raw bytes, a zstd frame
+    chunk...            kind (4 bytes), entries, raw length, stored length (u64 each), CRC-32 of what follows, a zstd frame
     footer              kind "END ", number of chunks (u64), BLAKE2b-128 of all above with the chunks uncompressed
 
 All numbers are little-endian. Chunks come in this order: "BINS" (all histograms, one after the other), "TYPE"

@@ -130,9 +130,10 @@ class _Reader:
             raise self._fail(
                 f"{length} bytes cannot be the size of a chunk {kind!r} of {n} entries, {stored} bytes stored"
             )
-        raw = self._unpacked(self._take(stored, f"chunk {kind!r}"), length)
-        if zlib.crc32(raw) != crc:
-            raise self._fail(f"checksum of chunk {kind!r}: wanted {crc:08x}, found {zlib.crc32(raw):08x}")
+        packed = self._take(stored, f"chunk {kind!r}")
+        if zlib.crc32(packed) != crc:
+            raise self._fail(f"checksum of chunk {kind!r}: wanted {crc:08x}, found {zlib.crc32(packed):08x}")
+        raw = self._unpacked(packed, length)
         self.digest.update(kind + struct.pack("<QQ", n, length))
         self.digest.update(raw)
         self.chunks += 1

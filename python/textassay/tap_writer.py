@@ -27,7 +27,7 @@ def write_profile(stream: BinaryIO, configuration: Configuration, state: Any) ->
 
     def put_chunk(kind: bytes, entries: int, raw: bytes) -> None:
         stored = compressor.compress(raw)
-        stream.write(tap.CHUNK.pack(kind, entries, len(raw), len(stored), zlib.crc32(raw)))
+        stream.write(tap.CHUNK.pack(kind, entries, len(raw), len(stored), zlib.crc32(stored)))
         stream.write(stored)
 
     digest = _put_all(configuration, state, stream.write, put_chunk)
