@@ -20,12 +20,15 @@ LINEAR = {
     "type_token_ratio": (0, 1024, 1025),
     "mattr": (0, 1024, 1025),
     "hapax_ratio": (0, 1024, 1025),
+    "oov_rate": (0, 1024, 1025),
+    "tail_share": (0, 1024, 1025),
     "top_ngram_share": (0, 1024, 1025),
     "dup_line_share": (0, 1024, 1025),
     "burstiness": (0, 256, 2048),
     "burstiness_gb": (-1, 512, 1025),
     "marker_rate": (0, 16, 1024),
 }
+PER_OCTAVE = {"perplexity": (32, 960)}
 LOG8 = ("n_bytes", "n_chars", "n_tokens", "n_types", "n_sentences", "invisible_chars")
 LOG8_BINS = 512
 
@@ -192,6 +195,9 @@ def document(
         "dup_line_share": dup_line_share(text),
         "marker_rate": marker_rate(tokens, markers) if tokens_are_words else None,
         "invisible_chars": invisible_chars(text, is_emoji),
+        "perplexity": None,  # without an anchor
+        "oov_rate": None,
+        "tail_share": None,
     }
 
 
@@ -203,13 +209,17 @@ def bin_index(signal: str, value: float) -> int:
         v = int(value)
         k = v.bit_length() - 1
         return 8 * (k - 2) + ((v >> (k - 3)) & 7)
+    if signal in PER_OCTAVE:
+        scale, count = PER_OCTAVE[signal]
+        edges = [Fraction(2) ** (i // scale) * (1 + Fraction(i % scale, scale)) for i in range(count)]
+        return max(0, sum(edge <= value for edge in edges) - 1)
     lo, scale, count = LINEAR[signal]
     return min(count - 1, max(0, math.floor((value - lo) * scale)))
 
 
 def n_bins(signal: str) -> int:
     signal = signal.removeprefix("batch_")
-    return LOG8_BINS if signal in LOG8 else LINEAR[signal][2]
+    return LOG8_BINS if signal in LOG8 else (LINEAR | PER_OCTAVE)[signal][-1]
 
 
 def fixed_point(signal: str, value: float) -> int:

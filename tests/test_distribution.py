@@ -59,7 +59,7 @@ def test_bins_are_those_of_the_backend(backend):
                 continue  # no such integer
             assert backend.bin_index(name, lower) == index, (name, index)
             if upper is not None and upper < 1 << 53 and upper > lower:
-                below = upper - 1 if signals.is_integer(name) else upper - 1e-9
+                below = upper - 1 if signals.is_integer(name) else upper - max(1e-9, 1e-12 * upper)
                 assert backend.bin_index(name, below) == index, (name, index)
 
 
@@ -72,13 +72,14 @@ def test_batch_signals_have_the_bins_of_their_documents(backend):
 def test_signal_choices(backend):
     everything = backend.SIGNALS
     default = signals.parse_signals()
-    assert default == tuple(name for name in everything if name not in signals.NOT_DEFAULT)
+    assert default == tuple(name for name in everything if name not in (*signals.NOT_DEFAULT, *signals.ANCHOR_SIGNALS))
+    assert signals.parse_signals(with_anchor=True) == tuple(n for n in everything if n not in signals.NOT_DEFAULT)
     assert signals.parse_signals("all") == everything
     assert signals.parse_signals("-mattr") == tuple(name for name in default if name != "mattr")
     assert signals.parse_signals(" mattr, n_tokens ,") == ("n_tokens", "mattr")
     assert signals.parse_signals(["mattr", "n_tokens"]) == ("n_tokens", "mattr")
     assert signals.parse_signals("all,-mattr,mattr") == everything
-    assert signals.parse_signals(",".join(("default", *signals.NOT_DEFAULT))) == everything
+    assert signals.parse_signals(",".join(("default", *signals.NOT_DEFAULT, *signals.ANCHOR_SIGNALS))) == everything
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,8 @@ def test_bins(implementation):
         values = [v for edge in edges for v in (edge, math.nextafter(edge, -9e9), math.nextafter(edge, 9e9))]
         for value in (*values, -5.0, 0.0, 1.0, 1e9, 1 / 3):
             assert backend.bin_index(name, value) == naive.bin_index(name, value), (name, value)
+    for value in (0.5, 1.0, 1.03, 1.03125, 2.0, math.nextafter(2.0, 0), 3.999, 100.0, 2.0**29 * 1.97, 2.0**30, 1e12):
+        assert backend.bin_index("perplexity", value) == naive.bin_index("perplexity", value), value
     for name in backend.BATCH_SIGNALS:
         assert backend.bin_index(name, 12.0) == naive.bin_index(name, 12.0)
     with pytest.raises(ValueError, match="no_such"):

@@ -95,15 +95,15 @@ py::dict to_dict(const std::vector<BatchRow>& rows) {
 void register_measurer(py::module_& module) {
     py::class_<PythonMeasurer>(module, "Measurer")
         .def(py::init([](const std::vector<std::string>& signals, const std::string& tokens,
-                         const std::vector<std::vector<std::string>>& markers, uint64_t batch_tokens, uint64_t max_types,
-                         unsigned threads) {
+                         const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor, uint64_t batch_tokens,
+                         uint64_t max_types, unsigned threads) {
                  check_limits(batch_tokens, max_types);
-                 MeasureConfig config = measure_config(signals, tokens, markers);
+                 MeasureConfig config = measure_config(signals, tokens, markers, anchor);
                  return new PythonMeasurer{config, Measurer(config, batch_tokens, max_types, threads), {}};
              }),
              py::arg("signals"), py::kw_only(), py::arg("tokens") = "word",
-             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("batch_tokens") = uint64_t{1} << 20,
-             py::arg("max_types") = uint64_t{1} << 24, py::arg("threads") = 1u)
+             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("anchor") = py::none(),
+             py::arg("batch_tokens") = uint64_t{1} << 20, py::arg("max_types") = uint64_t{1} << 24, py::arg("threads") = 1u)
         .def("measure", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, false); },
              py::arg("data"), py::arg("offsets"))
         .def("update", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, true); },

@@ -110,7 +110,8 @@ struct PythonScan {
 
 std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<std::string>& signals, const std::string& tokens,
                                   std::vector<FieldPath> text_fields, FieldPath id_field,
-                                  const std::vector<std::vector<std::string>>& markers, uint64_t batch_tokens,
+                                  const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
+                                  const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, uint64_t batch_tokens,
                                   uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
                                   bool documents, const std::string& stage) {
     check_limits(batch_tokens, max_types);
@@ -121,7 +122,11 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     if (text_fields.empty()) throw std::invalid_argument("text_fields: wanted at least one");
     if (threads < 1 || threads > 4096) throw std::invalid_argument("threads: wanted 1 to 4096, got " + std::to_string(threads));
     ScanConfig config;
-    config.measure = measure_config(signals, tokens, markers);
+    config.measure = measure_config(signals, tokens, markers, anchor);
+    if (ngram_folder) {
+        if (anchor == nullptr) throw std::invalid_argument("ngram_folder: wanted an anchor with the words to count");
+        config.measure.ngrams = std::make_shared<NgramRuns>(*ngram_folder, ngram_memory / threads);
+    }
     config.measure.columns = documents;
     config.stage = stage_named(stage);
     config.measure.histogram = config.stage == Stage::kHistogram;
@@ -156,7 +161,9 @@ void register_scan(py::module_& module) {
     py::class_<PythonScan>(module, "Scan")
         .def(py::init(&start), py::arg("paths"), py::kw_only(), py::arg("signals"), py::arg("tokens") = "word",
              py::arg("text_fields") = std::vector<FieldPath>{{"text"}}, py::arg("id_field") = FieldPath{"id"},
-             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("batch_tokens") = uint64_t{1} << 20,
+             py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("anchor") = py::none(),
+             py::arg("ngram_folder") = py::none(), py::arg("ngram_memory") = uint64_t{1} << 30,
+             py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
              py::arg("stage") = "histogram")

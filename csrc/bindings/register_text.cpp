@@ -159,17 +159,18 @@ py::tuple count_ids(const py::array& ids, uint64_t vocab_size) {
 uint32_t bin_index(const std::string& name, double value) {
     const Signal signal = signal_named(name);
     if (signal == kAllSignals) throw std::invalid_argument("signal \"" + name + "\": unknown");
-    return kSignals[signal].is_integer ? log_bin(static_cast<uint64_t>(value)) : linear_bin(kSignals[signal], value);
+    return kSignals[signal].is_integer ? log_bin(static_cast<uint64_t>(value)) : float_bin(kSignals[signal], value);
 }
 
 }  // namespace
 
 MeasureConfig measure_config(const std::vector<std::string>& signals, const std::string& kind,
-                             const std::vector<std::vector<std::string>>& markers) {
+                             const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor) {
     MeasureConfig config;
     config.signals = signals_named(signals);
     config.tokens = token_kind(kind);
     config.markers = std::make_shared<const MarkerLexicon>(markers);
+    if (anchor != nullptr) config.anchor = anchor->anchor;
     return config;
 }
 

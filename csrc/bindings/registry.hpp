@@ -14,10 +14,17 @@ void register_text(py::module_& module);
 void register_profile(py::module_& module);
 void register_measurer(py::module_& module);
 void register_scan(py::module_& module);
+void register_anchor(py::module_& module);
 
-// Shared by Measurer and Scan.
+// An anchor, and the arrays that it looks into.
+struct PythonAnchor {
+    std::shared_ptr<const Anchor> anchor;
+    py::dict arrays;
+};
+
+// Shared by Measurer and Scan. `anchor` may be None.
 MeasureConfig measure_config(const std::vector<std::string>& signals, const std::string& tokens,
-                             const std::vector<std::vector<std::string>>& markers);
+                             const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor);
 void check_limits(uint64_t batch_tokens, uint64_t max_types);
 py::dict to_dict(DocumentColumns&& columns, const MeasureConfig& config, bool with_origin);
 py::dict to_dict(const std::vector<BatchRow>& rows);

@@ -45,10 +45,20 @@ struct Bytes64 {
     Bytes64 lower_case() const { return {lower(low_half), lower(high_half)}; }
 };
 
+#define TEXTASSAY_OWN_EQUAL_TAGS
+uint32_t equal_tags(const uint64_t* bucket, uint64_t tag) {
+    const __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(tag));
+    const auto half = [&](const uint64_t* four) {
+        const __m256i tags = _mm256_srli_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(four)), 64 - kTagBits);
+        return static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(tags, wanted))));
+    };
+    return half(bucket) | half(bucket + 4) << 4;
+}
+
 #include "generic_kernels.inl"
 
 }  // namespace
 
-extern const KernelSet kAvx2Kernels = {"avx2", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes};
+extern const KernelSet kAvx2Kernels = {"avx2", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes, find_entries};
 
 }  // namespace textassay::kernels

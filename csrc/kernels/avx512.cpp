@@ -103,10 +103,16 @@ void count_bytes(const uint8_t* text, size_t blocks, ByteCounters& counters) {
     }
 }
 
+#define TEXTASSAY_OWN_EQUAL_TAGS
+uint32_t equal_tags(const uint64_t* bucket, uint64_t tag) {
+    const __m512i tags = _mm512_srli_epi64(_mm512_loadu_si512(bucket), 64 - kTagBits);
+    return _mm512_cmpeq_epi64_mask(tags, _mm512_set1_epi64(static_cast<long long>(tag)));
+}
+
 #include "generic_kernels.inl"
 
 }  // namespace
 
-extern const KernelSet kAvx512Kernels = {"avx512", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes};
+extern const KernelSet kAvx512Kernels = {"avx512", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes, find_entries};
 
 }  // namespace textassay::kernels

@@ -1,5 +1,5 @@
-// Kernels over bytes: classify 64 at a time into bit masks, turn masks into positions. One set per instruction set, chosen
-// once at run time. Pointers and lengths in; nothing allocated, nothing thrown.
+// Kernels: bytes, 64 at a time, into bit masks; masks into positions; look-ups in large tables. One set per instruction set,
+// chosen once at run time. Pointers and lengths in; nothing allocated, nothing thrown.
 #pragma once
 
 #include <cstddef>
@@ -92,7 +92,13 @@ struct KernelSet {
     // Adds the occurrences of each ASCII byte in 64 * blocks bytes at `text` to some of its counters; bytes beyond ASCII count
     // nowhere or above 127. Their sum over the lanes is the count.
     void (*count_bytes)(const uint8_t* text, size_t blocks, ByteCounters& counters);
+
+    // found[i]: the entry whose upper kTagBits are those of hashes[i], or 0. Look-ups begin in bucket hashes[i] & mask of eight
+    // entries, filled from the front, and go on in the next one where it is full.
+    void (*find_entries)(const uint64_t* table, uint64_t mask, const uint64_t* hashes, size_t size, uint64_t* found);
 };
+
+inline constexpr int kTagBits = 28;
 
 // The set in use: the best one that this machine runs, or the one that TEXTASSAY_KERNELS names.
 // Throws std::invalid_argument (on every call) if that name is unknown or not supported here.

@@ -56,6 +56,6 @@ struct Bytes64 {
 
 }  // namespace
 
-extern const KernelSet kNeonKernels = {"neon", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes};
+extern const KernelSet kNeonKernels = {"neon", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes, find_entries};
 
 }  // namespace textassay::kernels

@@ -66,6 +66,6 @@ struct Bytes64 {
 
 }  // namespace
 
-extern const KernelSet kScalarKernels = {"scalar", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes};
+extern const KernelSet kScalarKernels = {"scalar", classify, find_words, find_sentence_ends, positions, ranks, find_byte, hash_spans, count_bytes, find_entries};
 
 }  // namespace textassay::kernels

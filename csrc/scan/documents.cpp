@@ -57,13 +57,23 @@ DocumentCounter::DocumentCounter(const MeasureConfig& config)
       wants_trigrams_(config.wants(kTopNgramShare)),
       wants_markers_(config.wants(kMarkerRate) && config.markers && !config.markers->empty() &&
                      config.tokens == TokenKind::kWord),
-      vocabulary_(std::make_shared<Vocabulary>()) {}
+      wants_perplexity_(config.wants(kPerplexity) && config.anchor && config.anchor->order > 0),
+      wants_stream_(config.anchor && config.tokens == TokenKind::kWord &&
+                    (config.ngrams || config.wants(kPerplexity) || config.wants(kOovRate) || config.wants(kTailShare))),
+      vocabulary_(std::make_shared<Vocabulary>()) {
+    if (!wants_stream_) return;
+    tokenizer_.sentences.lengths = &sentence_lengths_;
+    words_.assign(1, Anchor::kUnknown);
+    if (wants_perplexity_) meter_.emplace(*config.anchor);
+    if (config.ngrams) ngrams_.emplace(*config.ngrams);
+}
 
 Vocabulary::View DocumentCounter::begin_block() {
     Vocabulary::View given_up;
     if (vocabulary_->size() > kMaxTypes || vocabulary_->long_bytes() > kMaxLongBytes || position_ > kMaxPosition) {
         given_up = vocabulary();
         vocabulary_ = std::make_shared<Vocabulary>();
+        if (wants_stream_) words_.assign(1, Anchor::kUnknown);
         position_ = 0;
     }
     position_ += kGap;
@@ -89,6 +99,7 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
     n_types_ = 0;
     ids_.clear();
     anchors_.clear();
+    sentence_lengths_.clear();
     tokenizer_.begin(text, size, config_.tokens);
     if (wants_lines_) lines_.begin(text, size);
     TokenChunk chunk;
@@ -151,6 +162,7 @@ uint32_t DocumentCounter::add_type(const TokenKey& key, uint64_t hash) {
         entry.marker = config_.markers->number(key, hash);
         if (entry.marker & MarkerLexicon::kAnchor) entry.occurrences = VocabularyEntry::kAnchor;
     }
+    if (wants_stream_) words_.push_back(config_.anchor->number_of(key));
     return id;
 }
 
@@ -265,7 +277,16 @@ DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, BlockCou
         const Trigrams::Top top = trigrams_.top({ids_.begin(), ids_.size()}, characters);
         if (top.count > 0) values[kTopNgramShare] = std::min(1.0, ratio(top.count * top.characters, sizes.chars));
     }
+    if (wants_stream_ && tokens > 0) compare_with_anchor(sizes, values);
     return values;
+}
+
+void DocumentCounter::compare_with_anchor(const Integers& sizes, Values& values) {
+    stream_.gather(*config_.anchor, ids_.begin(), sizes.tokens, words_.data(), sentence_lengths_);
+    if (ngrams_) ngrams_->add(stream_);
+    if (wants_perplexity_) values[kPerplexity] = perplexity_of(meter_->cost(stream_), sizes.tokens + sizes.sentences);
+    values[kOovRate] = ratio(stream_.unknown, sizes.tokens);
+    if (config_.anchor->tail_end > 0) values[kTailShare] = ratio(stream_.rare, sizes.tokens);
 }
 
 void DocumentCounter::append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin,

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,8 @@
 #include "buffer.hpp"
 #include "character_counts.hpp"
 #include "marker_lexicon.hpp"
+#include "ngram_runs.hpp"
+#include "perplexity.hpp"
 #include "profile.hpp"
 #include "repeated_lines.hpp"
 #include "signals.hpp"
@@ -26,6 +29,8 @@ struct MeasureConfig {
     std::vector<Signal> signals;  // columns, in this order
     TokenKind tokens = TokenKind::kWord;
     std::shared_ptr<const MarkerLexicon> markers;
+    std::shared_ptr<const Anchor> anchor;
+    std::shared_ptr<NgramRuns> ngrams;  // where to count 3-grams of the anchor's words, if anywhere
     bool columns = true;    // keep a row per document
     bool histogram = true;  // keep what batches and the corpus histogram need
 
@@ -91,6 +96,10 @@ class DocumentCounter {
     // A block's documents come between these two. The first says what vocabulary was given up for a new one, if any.
     Vocabulary::View begin_block();
     void end_block(BlockCounts& block) const { block.vocabulary = vocabulary(); }
+    // After the last block.
+    void finish() {
+        if (ngrams_) ngrams_->finish();
+    }
 
     Vocabulary::View vocabulary() const { return Vocabulary::View(vocabulary_); }
     // The number of a type in a vocabulary that doesn't hold it yet.
@@ -120,13 +129,14 @@ class DocumentCounter {
     void note_anchors(const uint32_t* ids, size_t begin, size_t end);
     void add_distances(const uint8_t* distances, size_t size);
     void remember_border_ids(BlockCounts& block) const;
+    void compare_with_anchor(const Integers& sizes, Values& values);
     uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
     Values measure(const Integers& sizes, BlockCounts& block);
     void append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin, BlockCounts& block,
                     SignalHistograms& histograms);
 
     const MeasureConfig& config_;
-    const bool wants_characters_, wants_lines_, wants_trigrams_, wants_markers_;
+    const bool wants_characters_, wants_lines_, wants_trigrams_, wants_markers_, wants_perplexity_, wants_stream_;
     Tokenizer tokenizer_;
     CharacterCounts characters_;
     RepeatedLines lines_;
@@ -144,6 +154,13 @@ class DocumentCounter {
     std::vector<uint32_t> anchors_;       // its tokens that may be part of a marker phrase
 
     Scratch<Key> keys_;  // of the current chunk's tokens
+
+    // With an anchor.
+    std::vector<uint32_t> words_;            // its number for each type number of the vocabulary
+    std::vector<uint64_t> sentence_lengths_;
+    WordStream stream_;
+    std::optional<PerplexityMeter> meter_;
+    std::optional<NgramCounter> ngrams_;
 };
 
 }  // namespace textassay

@@ -173,6 +173,7 @@ void Scan::run(Worker& worker) {
                 case Task::kRead: read(*task.file, worker); break;
             }
         }
+        worker.counter.finish();
     } catch (...) {
         const std::lock_guard lock(mutex_);
         if (!failure_) failure_ = std::current_exception();

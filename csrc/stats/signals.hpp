@@ -1,6 +1,7 @@
 // The document and batch signals: their order, and the fixed bins of their distributions.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -27,6 +28,9 @@ enum Signal : uint8_t {
     kDuplicateLineShare,
     kMarkerRate,
     kInvisibleChars,
+    kPerplexity,
+    kOovRate,
+    kTailShare,
     kDocumentSignals,
     // Of batches; kept for every profile.
     kBatchTokens = kDocumentSignals,
@@ -40,7 +44,8 @@ enum Signal : uint8_t {
 struct SignalTraits {
     std::string_view name;
     bool is_integer;
-    // Linear bins: floor((value - lowest) * scale), clamped to [0, bins). For integers: logarithmic, 8 per octave.
+    // Linear bins: floor((value - lowest) * scale), clamped to [0, bins). Without a scale logarithmic: 8 an octave for integers, 32
+    // an octave from 1 on for others.
     double lowest, scale;
     uint32_t bins;
 };
@@ -65,6 +70,9 @@ inline constexpr std::array<SignalTraits, kAllSignals> kSignals = {{
     {"dup_line_share", false, 0, 1024, 1025},
     {"marker_rate", false, 0, 16, 1024},
     {"invisible_chars", true, 0, 0, kLogBins},
+    {"perplexity", false, 0, 0, 960},
+    {"oov_rate", false, 0, 1024, 1025},
+    {"tail_share", false, 0, 1024, 1025},
     {"batch_n_tokens", true, 0, 0, kLogBins},
     {"batch_entropy_bits", false, 0, 64, 1536},
     {"batch_entropy_mm_bits", false, 0, 64, 1536},
@@ -87,6 +95,18 @@ inline uint32_t linear_bin(const SignalTraits& traits, double value) {
     return bin >= traits.bins ? traits.bins - 1 : static_cast<uint32_t>(bin);
 }
 
+inline uint32_t octave_bin(const SignalTraits& traits, double value) {
+    if (!(value >= 1)) return 0;
+    int exponent;
+    const double mantissa = std::frexp(value, &exponent);  // in [1/2, 1)
+    const uint32_t bin = 32 * static_cast<uint32_t>(exponent - 1) + static_cast<uint32_t>(mantissa * 64) - 32;
+    return std::min(bin, traits.bins - 1);
+}
+
+inline uint32_t float_bin(const SignalTraits& traits, double value) {
+    return traits.scale == 0 ? octave_bin(traits, value) : linear_bin(traits, value);
+}
+
 // The distributions of all signals. Merging is adding.
 class SignalHistograms {
    public:
@@ -106,7 +126,7 @@ class SignalHistograms {
             ++one.nulls;
             return;
         }
-        ++one.bins[linear_bin(kSignals[signal], value)];
+        ++one.bins[float_bin(kSignals[signal], value)];
         const int64_t fixed = static_cast<int64_t>(std::floor(value * 4294967296.0 + 0.5));
         one.sum += fixed;
         one.sum_squares += static_cast<unsigned __int128>(static_cast<__int128>(fixed) * fixed);

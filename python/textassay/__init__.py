@@ -4,8 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textassay.anchor import Anchor, load_anchor
+    from textassay.anchor.build import build_anchor
     from textassay.batch import batch_entropy_audit
     from textassay.errors import (
+        AnchorError,
         BackendError,
         FolderError,
         InputError,
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 # Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
 # the name of a public function: importing it would put the module in the function's place.
 _HOME = {
+    "Anchor": "anchor",
+    "AnchorError": "errors",
     "BackendError": "errors",
     "FolderError": "errors",
     "InputError": "errors",
@@ -36,11 +41,15 @@ _HOME = {
     "UsageError": "errors",
     "__version__": "version",
     "batch_entropy_audit": "batch",
+    "build_anchor": "anchor.build",
+    "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
 }
 
 __all__ = [
+    "Anchor",
+    "AnchorError",
     "BackendError",
     "FolderError",
     "InputError",
@@ -54,6 +63,8 @@ __all__ = [
     "UsageError",
     "__version__",
     "batch_entropy_audit",
+    "build_anchor",
+    "load_anchor",
     "measure",
     "scan",
 ]

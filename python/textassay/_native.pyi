@@ -132,6 +132,7 @@ class Measurer:
         *,
         tokens: Literal["word", "byte", "char"] = "word",
         markers: Sequence[Sequence[bytes]] = (),
+        anchor: Anchor | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
@@ -193,6 +194,9 @@ class Scan:
         text_fields: Sequence[Sequence[str]] = (("text",),),
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),
+        anchor: Anchor | None = None,
+        ngram_folder: str | None = None,
+        ngram_memory: int = 1 << 30,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         max_record_bytes: int = 64 << 20,
@@ -201,7 +205,7 @@ class Scan:
         documents: bool = True,
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
     ) -> None:
-        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks."""
+        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. `ngram_folder`: where sorted runs of 3-grams of the anchor's words go (records of two uint64: middle << 32 | first, last << 32 | count), counted in `ngram_memory` bytes."""
     def next(self, timeout: float = -1.0) -> Event | None:
         """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one."""
     def progress(self) -> dict[str, int]:
@@ -210,3 +214,14 @@ class Scan:
         """Stops at the next block border; `next` then drains and returns None."""
     def profile(self) -> ProfileState:
         """The profile, the same object each time; complete once `next` has returned None. Raises RuntimeError before."""
+
+class Anchor:
+    """Views of an anchor's arrays (textassay.anchor.file), for Measurer and Scan. Whatever the numbers inside the arrays are, no look-up leaves them."""
+
+    def __init__(
+        self, arrays: dict[str, NDArray[Any]], *, n_modelled: int, tail_begin: int = 0, tail_end: int = 0
+    ) -> None:
+        """`token_bytes` (uint8), `token_offsets` (uint64), `word_slots` (uint32); with a model also `unigrams` and `ngrams_2` ... `ngrams_5` (uint64). Raises ValueError on other types and impossible sizes."""
+
+def fill_table(table: NDArray[np.uint64], hashes: NDArray[np.uint64], values: NDArray[np.uint64]) -> int:
+    """Puts entries into a table of n-grams (a power of two of entries, from 8 on); returns how many did not fit, since one with the same tag is in the way."""

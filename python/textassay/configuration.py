@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from textassay import _backend
 from textassay.errors import UsageError
 from textassay.lexicon import Lexicon, default_lexicon
-from textassay.signals import parse_signals
+from textassay.signals import ANCHOR_SIGNALS, parse_signals
+
+if TYPE_CHECKING:
+    from textassay.anchor import Anchor
 
 TOKEN_KINDS = ("word", "byte", "char")
 BATCH_TOKENS = 1 << 20
@@ -35,6 +39,8 @@ class Configuration:
     max_types: int
     markers: str
     """Digest of the marker lexicon; empty where marker_rate is not measured."""
+    anchor: str = ""
+    """Digest of the anchor; empty where nothing is compared with one."""
     unicode: str = UNICODE_VERSION
 
     def check_same(self, other: "Configuration") -> None:
@@ -51,19 +57,24 @@ def configure(
     batch_tokens: int,
     max_types: int,
     lexicon: Lexicon | None,
+    anchor: "Anchor | None" = None,
 ) -> tuple[Configuration, Lexicon]:
     """Checks the settings of a measurement. Returns them with the lexicon to use: none, empty, unless marker_rate is
     measured.
 
     Raises `UsageError` on an unknown signal or kind of token and on a number out of range.
     """
-    names = parse_signals(signals)
+    names = parse_signals(signals, anchor is not None)
+    if anchor is not None and tokens != "word":
+        raise UsageError(f"an anchor counts words: it has nothing to say of tokens={tokens!r}")
+    compared = anchor is not None and any(name in names for name in ANCHOR_SIGNALS)
     check_limits(tokens, batch_tokens=batch_tokens, max_types=max_types)
     if "marker_rate" not in names or tokens != "word":
         used = Lexicon(())
     else:
         used = default_lexicon() if lexicon is None else lexicon
-    return Configuration(names, tokens, batch_tokens, max_types, used.digest), used
+    digest = anchor.digest if anchor is not None and compared else ""
+    return Configuration(names, tokens, batch_tokens, max_types, used.digest, digest), used
 
 
 def check_limits(tokens: str, **numbers: int) -> None:

@@ -41,6 +41,15 @@ class ProfileError(TextassayError, ValueError):
         self.reason = reason
 
 
+class AnchorError(UsageError):
+    """An anchor or ARPA file that cannot be read: `path` is the file, `reason` what was wanted and what was found."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{fspath(path)}: {reason}")
+        self.path = fspath(path)
+        self.reason = reason
+
+
 class BackendWarning(UserWarning):
     """Another backend than the compiled one runs."""
 

@@ -1,12 +1,14 @@
 """Texts in memory: `measure` gives a row per text, `Scanner` also keeps a profile, for use inside another pipeline."""
 
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textassay import _backend
+from textassay.anchor.anchor import Anchor, as_anchor
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure
 from textassay.cpus import usable_cpus
 from textassay.lexicon import Lexicon
@@ -21,19 +23,21 @@ def measure(
     *,
     tokens: str = "word",
     lexicon: Lexicon | None = None,
+    anchor: Anchor | str | PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Table:
     """One row per text, a column per signal, and `n_replaced` (lone surrogates that became U+FFFD).
 
     `texts` is a list or iterable of str, a numpy array of strings, or anything with `__arrow_c_stream__` or
     `__arrow_c_array__` (needs pyarrow; string and large_string data are not copied). Columns are int64 or float64;
-    NaN is null. Where a text is None or null its whole row is NaN, and all integer columns become float64.
+    NaN is null. With an `anchor` (or the path of its file) the default signals hold perplexity, oov_rate and tail_share. Where a text is None or null its whole row is NaN, and all integer columns become float64.
 
     Raises `UsageError` on an unknown signal, `TypeError` on what is no text, `ValueError` on Arrow data that is not
     valid UTF-8.
     """
-    configuration, used = configure(signals, tokens, BATCH_TOKENS, MAX_TYPES, lexicon)
-    measurer = make_measurer(configuration, used, threads)
+    used_anchor = as_anchor(anchor)
+    configuration, used = configure(signals, tokens, BATCH_TOKENS, MAX_TYPES, lexicon, used_anchor)
+    measurer = make_measurer(configuration, used, used_anchor, threads)
     parts = [_measured(measurer.measure, chunk) for chunk in chunks_of(texts)]
     return Table.concatenated(parts or [_measured(measurer.measure, NO_TEXTS)])
 
@@ -55,10 +59,12 @@ class Scanner:
         batch_tokens: int = BATCH_TOKENS,
         max_types: int = MAX_TYPES,
         lexicon: Lexicon | None = None,
+        anchor: Anchor | str | PathLike[str] | None = None,
         threads: int | None = None,
     ) -> None:
-        self._configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon)
-        self._measurer = make_measurer(self._configuration, used, threads)
+        used_anchor = as_anchor(anchor)
+        self._configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor)
+        self._measurer = make_measurer(self._configuration, used, used_anchor, threads)
         self._replaced = 0
 
     def update(self, texts: Any) -> Table:
@@ -85,7 +91,9 @@ class Scanner:
 NO_TEXTS = Texts(np.zeros(0, np.uint8), np.zeros(1, np.int64), 0)
 
 
-def make_measurer(configuration: Configuration, lexicon: Lexicon, threads: int | None) -> Any:
+def make_measurer(
+    configuration: Configuration, lexicon: Lexicon, anchor: Anchor | None = None, threads: int | None = None
+) -> Any:
     """A backend's Measurer. Raises `UsageError` on a number of threads out of range."""
     used = usable_cpus() if threads is None else threads
     check_limits(configuration.tokens, threads=used)
@@ -93,6 +101,7 @@ def make_measurer(configuration: Configuration, lexicon: Lexicon, threads: int |
         list(configuration.signals),
         tokens=configuration.tokens,
         markers=lexicon.phrases,
+        anchor=None if anchor is None else anchor.for_backend,
         batch_tokens=configuration.batch_tokens,
         max_types=configuration.max_types,
         threads=used,

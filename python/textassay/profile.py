@@ -40,6 +40,11 @@ class Profile:
         self.configuration, _ = configure(signals, tokens, batch_tokens, max_types, lexicon)
         self._state = _backend.get().ProfileState(list(self.configuration.signals), max_types)
 
+    @property
+    def state(self) -> Any:
+        """The backend's ProfileState."""
+        return self._state
+
     @classmethod
     def from_state(cls, configuration: Configuration, state: Any) -> "Profile":
         """Wraps a backend's ProfileState, without copying it."""

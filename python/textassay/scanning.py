@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textassay import _backend
+from textassay.anchor.anchor import Anchor, as_anchor
 from textassay.batches import Batches
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure
 from textassay.cpus import usable_cpus
@@ -110,6 +111,7 @@ def scan(
     text_fields: str | Sequence[str] = "text",
     id_field: str = "id",
     lexicon: Lexicon | None = None,
+    anchor: Anchor | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
     max_types: int = MAX_TYPES,
@@ -125,14 +127,16 @@ def scan(
     profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
-    else JSONL, and none without `out`. `threads` defaults to the CPUs that this process may use.
+    else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
+    perplexity, oov_rate and tail_share. `threads` defaults to the CPUs that this process may use.
 
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
     `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
     stopping all threads.
     """
     started = time.perf_counter(), time.process_time()
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon)
+    used_anchor = as_anchor(anchor)
+    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor)
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
@@ -147,6 +151,7 @@ def scan(
         "text_fields": fields,
         "id_field": parse_field(id_field),
         "markers": used.phrases,
+        "anchor": None if used_anchor is None else used_anchor.for_backend,
         "batch_tokens": batch_tokens,
         "max_types": max_types,
         "max_record_bytes": max_record_bytes,
@@ -326,8 +331,13 @@ class _Job:
         folder.commit()
 
     def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
-        settings = {name: value for name, value in options.items() if name not in ("markers", "threads")}
-        settings |= {"markers": self.configuration.markers, "entropy_floor": self.floor, "documents": self.form}
+        settings = {name: value for name, value in options.items() if name not in ("markers", "anchor", "threads")}
+        settings |= {
+            "markers": self.configuration.markers,
+            "anchor": self.configuration.anchor,
+            "entropy_floor": self.floor,
+            "documents": self.form,
+        }
         paths = self.documents.paths if isinstance(self.documents, WrittenDocuments) else None
         inputs = [
             {

@@ -10,14 +10,18 @@ from textassay.errors import UsageError
 NOT_DEFAULT = ("char_entropy_bits", "top_ngram_share", "dup_line_share")
 """Signals that are measured only when asked for: each costs a tenth to twice the decompression of its text."""
 
+ANCHOR_SIGNALS = ("perplexity", "oov_rate", "tail_share")
+"""Signals that compare with an anchor; null without one, and then not among the default."""
+
 BATCH_PREFIX = "batch_"
 
 
-def default_signals() -> tuple[str, ...]:
-    return tuple(name for name in _backend.get().SIGNALS if name not in NOT_DEFAULT)
+def default_signals(with_anchor: bool = False) -> tuple[str, ...]:
+    left_out = NOT_DEFAULT if with_anchor else (*NOT_DEFAULT, *ANCHOR_SIGNALS)
+    return tuple(name for name in _backend.get().SIGNALS if name not in left_out)
 
 
-def parse_signals(choice: str | Iterable[str] = "default") -> tuple[str, ...]:
+def parse_signals(choice: str | Iterable[str] = "default", with_anchor: bool = False) -> tuple[str, ...]:
     """The signals that `choice` names, in column order.
 
     A choice is a list, or a string with commas, of names, `default`, `all`, and `-name` to leave one out. A choice that
@@ -26,10 +30,10 @@ def parse_signals(choice: str | Iterable[str] = "default") -> tuple[str, ...]:
     known: tuple[str, ...] = _backend.get().SIGNALS
     words = [word.strip() for word in (choice.split(",") if isinstance(choice, str) else choice)]
     words = [word for word in words if word]
-    chosen = set(default_signals()) if words and words[0].startswith("-") else set()
+    chosen = set(default_signals(with_anchor)) if words and words[0].startswith("-") else set()
     for word in words:
         if word == "default":
-            chosen |= set(default_signals())
+            chosen |= set(default_signals(with_anchor))
         elif word == "all":
             chosen |= set(known)
         else:
@@ -83,11 +87,26 @@ class LogBins:
         return index if index < 8 else (8 + index % 8) << (index // 8 - 1)
 
 
+@dataclass(frozen=True)
+class OctaveBins:
+    """Numbers from 1 on: 32 bins for every doubling."""
+
+    count: int = 960
+
+    def edges(self, index: int) -> tuple[float, float | None]:
+        """Lower and upper edge of a bin; None: open."""
+        return self._lower(index), None if index == self.count - 1 else self._lower(index + 1)
+
+    @staticmethod
+    def _lower(index: int) -> float:
+        return (1 + index % 32 / 32) * 2.0 ** (index // 32)
+
+
 _ENTROPY = LinearBins(0, 64, 1536)
 _RATIO = LinearBins(0, 1024, 1025, closed=True)
 _SIZE = LogBins()
 
-_BINS: dict[str, LinearBins | LogBins] = {
+_BINS: dict[str, LinearBins | LogBins | OctaveBins] = {
     "n_bytes": _SIZE,
     "n_chars": _SIZE,
     "n_tokens": _SIZE,
@@ -105,10 +124,13 @@ _BINS: dict[str, LinearBins | LogBins] = {
     "dup_line_share": _RATIO,
     "marker_rate": LinearBins(0, 16, 1024),
     "invisible_chars": _SIZE,
+    "perplexity": OctaveBins(),
+    "oov_rate": _RATIO,
+    "tail_share": _RATIO,
 }
 
 
-def bins_of(signal: str) -> LinearBins | LogBins:
+def bins_of(signal: str) -> LinearBins | LogBins | OctaveBins:
     """The bins of a document signal's histogram, or of a batch signal's (`batch_...`)."""
     return _BINS[signal.removeprefix(BATCH_PREFIX)]
 

@@ -34,6 +34,7 @@ def _configuration(profile: Profile) -> dict[str, Any]:
         "signals": list(mine.signals),
         "max_types": mine.max_types,
         "markers": mine.markers,
+        "anchor": mine.anchor,
         "unicode": mine.unicode,
     }
 

@@ -320,6 +320,7 @@ _CONFIGURATION = {
     "batch_tokens": _NUMBER,
     "max_types": _NUMBER,
     "markers": "a string",
+    "anchor": "a string",
     "unicode": "a string",
 }
 _HEADER = {

@@ -3,6 +3,7 @@
 Nothing is compiled before it is needed. TEXTASSAY_NUMBA_CACHE=1 keeps what was compiled beside the sources.
 """
 
+from textassay._numba.anchor import Anchor, fill_table
 from textassay._numba.backend import available_kernels, backend_info, use_kernels
 from textassay._numba.batches import BATCH_SIGNALS
 from textassay._numba.count_ids import count_ids
@@ -20,6 +21,7 @@ __all__ = [
     "BATCH_SIGNALS",
     "INTEGER_SIGNALS",
     "SIGNALS",
+    "Anchor",
     "Measurer",
     "ProfileState",
     "Scan",
@@ -27,6 +29,7 @@ __all__ = [
     "backend_info",
     "bin_index",
     "count_ids",
+    "fill_table",
     "log2_times",
     "sentence_boundaries",
     "sentence_lengths",

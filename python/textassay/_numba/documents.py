@@ -6,6 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from textassay._numba.anchor import (
+    MAX_ORDER,
+    Anchor,
+    Arrays,
+    arrays_of,
+    compare_types,
+    cost_of_stream,
+    gather_stream,
+    perplexity_of,
+)
 from textassay._numba.fixed_log import (
     entropy_from_sum,
     load_log_table,
@@ -72,6 +82,9 @@ SIGNALS = (
     "dup_line_share",
     "marker_rate",
     "invisible_chars",
+    "perplexity",
+    "oov_rate",
+    "tail_share",
 )
 INTEGER_SIGNALS = ("n_bytes", "n_chars", "n_tokens", "n_types", "n_sentences", "invisible_chars")
 
@@ -82,6 +95,7 @@ FLOAT_COLUMNS = tuple(name for name in SIGNALS if name not in INTEGER_SIGNALS)
 N_BYTES, N_CHARS, N_TOKENS, N_TYPES, N_SENTENCES, INVISIBLE_CHARS, N_REPLACED, BYTE_OFFSET, LINE = range(9)
 (ENTROPY, ENTROPY_MM, CHAR_ENTROPY, TYPE_TOKEN, MATTR, HAPAX) = range(6)
 (BURSTINESS, BURSTINESS_GB, TOP_NGRAM, DUP_LINE, MARKER_RATE) = range(6, 11)
+(PERPLEXITY, OOV_RATE, TAIL_SHARE) = range(11, 14)
 
 MAX_TEXT = 1 << 30
 
@@ -103,7 +117,12 @@ class Choice(NamedTuple):
     top_ngram: bool
     dup_line: bool
     invisible: bool
+    compared: bool
+    """With an anchor."""
+    perplexity: bool
+    counts_ngrams: bool
     lexicon: Lexicon
+    anchor: Arrays
     unicode: Unicode
     logs: np.ndarray
 
@@ -117,7 +136,13 @@ def check_signals(signals: Sequence[str]) -> None:
             raise ValueError(f'signal "{name}": named twice')
 
 
-def choose(signals: Sequence[str], kind: str, markers: Sequence[Sequence[bytes]]) -> Choice:
+def choose(
+    signals: Sequence[str],
+    kind: str,
+    markers: Sequence[Sequence[bytes]],
+    anchor: Anchor | None = None,
+    counts_ngrams: bool = False,
+) -> Choice:
     """Raises ValueError on an unknown signal, token kind or an empty phrase."""
     check_signals(signals)
     number = kind_number(kind)
@@ -125,7 +150,21 @@ def choose(signals: Sequence[str], kind: str, markers: Sequence[Sequence[bytes]]
     if "marker_rate" not in signals or number != WORD:
         lexicon = build_lexicon(())
     asked = ("char_entropy_bits" in signals, "top_ngram_share" in signals, "dup_line_share" in signals)
-    return Choice(number, *asked, "invisible_chars" in signals, lexicon, load_tables(), load_log_table())
+    arrays = arrays_of(anchor)
+    compared = counts_ngrams or not {"perplexity", "oov_rate", "tail_share"}.isdisjoint(signals)
+    compared = compared and anchor is not None and number == WORD
+    return Choice(
+        number,
+        *asked,
+        "invisible_chars" in signals,
+        compared,
+        compared and "perplexity" in signals and arrays.order > 0,
+        compared and counts_ngrams,
+        lexicon,
+        arrays,
+        load_tables(),
+        load_log_table(),
+    )
 
 
 class Work(NamedTuple):
@@ -141,12 +180,17 @@ class Work(NamedTuple):
     boundaries: np.ndarray
     ids: np.ndarray
     slots: np.ndarray
-    """uint64, a power of two: the hash tables of lines and of 3-grams, one after the other."""
+    """uint64, a power of two: the hash tables of lines and of 3-grams, then the words for the anchor's model."""
     buckets: np.ndarray
     tail: np.ndarray
     units: np.ndarray
     char_counts: np.ndarray
     touched: np.ndarray
+    entries: np.ndarray
+    """Of the last two words, by order."""
+    ngrams: np.ndarray
+    """uint64, two to a row: counted and not yet written."""
+    ngram_fill: np.ndarray
     table: TokenTable
 
 
@@ -158,6 +202,9 @@ def new_work(capacity: int) -> Work:
         np.zeros(CODE_POINTS, np.int32),
         np.zeros(CODE_POINTS, np.int32),
         np.empty(CODE_POINTS, np.int32),
+        np.zeros((2, MAX_ORDER + 1), np.uint64),
+        np.empty((0, 2), np.uint64),
+        np.zeros(1, np.int64),
         new_table(1024, 16384),
     )
 
@@ -475,6 +522,24 @@ def _measure_characters(text, size, choice, work, integers, floats, row):
 
 
 @kernel
+def _compare_with_anchor(choice, work, n_tokens, integers, floats, row):
+    """Leaves the document's words in work.slots, where n-grams are to be counted."""
+    floats[row, PERPLEXITY] = floats[row, OOV_RATE] = floats[row, TAIL_SHARE] = math.nan
+    if not choice.compared or n_tokens == 0:
+        return
+    unknown, rare = compare_types(choice.anchor, work.table)
+    floats[row, OOV_RATE] = np.float64(unknown) / np.float64(n_tokens)
+    if choice.anchor.tail_end > 0:
+        floats[row, TAIL_SHARE] = np.float64(rare) / np.float64(n_tokens)
+    n_sentences = integers[row, N_SENTENCES]
+    if choice.perplexity or choice.counts_ngrams:
+        size = gather_stream(choice.anchor, work.table, work.ids, n_tokens, work.boundaries, n_sentences, work.slots)
+        if choice.perplexity:
+            cost = cost_of_stream(choice.anchor, work.slots, size, work.entries)
+            floats[row, PERPLEXITY] = perplexity_of(cost, n_tokens + n_sentences)
+
+
+@kernel
 def measure_text(choice, work, size, integers, floats, row):
     """Fills one row from work.text[:size] (valid UTF-8), and `work` with its tokens.
 
@@ -508,6 +573,7 @@ def measure_text(choice, work, size, integers, floats, row):
     if choice.kind == WORD and n_tokens > 0:
         matches = count_markers(choice.lexicon, work.table, work.ids, n_tokens)
         floats[row, MARKER_RATE] = np.float64(1000 * matches) / np.float64(n_tokens)
+    _compare_with_anchor(choice, work, n_tokens, integers, floats, row)
     return distances
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from textassay._numba.anchor import Anchor
 from textassay._numba.batches import (
     BATCH_FLOATS,
     BATCH_INTEGERS,
@@ -21,6 +22,7 @@ from textassay._numba.documents import (
     FLOAT_COLUMNS,
     INTEGER_COLUMNS,
     N_REPLACED,
+    N_SENTENCES,
     N_TOKENS,
     choose,
     ensure_capacity,
@@ -30,13 +32,14 @@ from textassay._numba.documents import (
 )
 from textassay._numba.histogram import copy_bytes
 from textassay._numba.jit import kernel
+from textassay._numba.ngram_runs import NgramRuns, append_ngrams, combined
 from textassay._numba.profile import ProfileState, count_batch, count_documents
 from textassay._numba.tokens import NO_ROOM
 from textassay._numba.utf8 import first_invalid
 
 # Why a loop over documents has returned to Python. Only after BATCH_FULL is the last document done; after a NEEDS_ it
 # begins again once the array has grown.
-DONE, BATCH_FULL, NEEDS_TYPES, NEEDS_BATCH_ROOM, NEEDS_TEXT_ROOM, ROWS_FULL = range(6)
+DONE, BATCH_FULL, NEEDS_TYPES, NEEDS_BATCH_ROOM, NEEDS_TEXT_ROOM, NEEDS_NGRAM_ROOM, ROWS_FULL = range(7)
 
 Batches = dict[str, np.ndarray]
 
@@ -47,12 +50,19 @@ def tally_text(choice, work, size, integers, floats, row, batch, batch_tokens):
     distances = measure_text(choice, work, size, integers, floats, row)
     if distances == NO_ROOM:
         return NEEDS_TYPES
+    n_words = added = 0
+    if choice.counts_ngrams and integers[row, N_TOKENS] > 0:
+        n_words = integers[row, N_TOKENS] + 2 * integers[row, N_SENTENCES]
+        if work.ngram_fill[0] + n_words > len(work.ngrams):
+            return NEEDS_NGRAM_ROOM
     if batch_tokens:
         added = add_document(batch, work.table, integers[row, N_TOKENS], distances, work.tail, batch_tokens)
         if added == NO_ROOM:
             return NEEDS_BATCH_ROOM
-        if added == FULL:
-            return BATCH_FULL
+    if n_words:  # only now: after NO_ROOM the document begins again
+        append_ngrams(work.slots, n_words, work.ngrams, work.ngram_fill)
+    if batch_tokens and added == FULL:
+        return BATCH_FULL
     return DONE
 
 
@@ -104,12 +114,15 @@ class Tally:
         markers: Sequence[Sequence[bytes]],
         batch_tokens: int,
         max_types: int,
+        anchor: Anchor | None = None,
+        runs: NgramRuns | None = None,
     ) -> None:
         if not 1 <= batch_tokens <= MAX_BATCH_TOKENS:
             raise ValueError(f"batch_tokens: wanted 1 to 2^25, got {batch_tokens}")
         self.signals = tuple(signals)
         self.batch_tokens = int(batch_tokens)
-        self.choice = choose(self.signals, tokens, markers)
+        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None)
+        self._runs = runs
         self.profile = ProfileState(self.signals, max_types)
         self.work = new_work(1 << 16)
         self.batch = new_batch()
@@ -125,6 +138,28 @@ class Tally:
             self.batch = ensure_room_for(self.batch, self.work.table)
         elif status == NEEDS_TEXT_ROOM:
             self.work = ensure_capacity(self.work, size)
+        elif status == NEEDS_NGRAM_ROOM:
+            self._make_ngram_room()
+
+    def _make_ngram_room(self) -> None:
+        """Repetitions make room; then the run is written; a text that is too long for all of it gets more."""
+        held = combined(self.work.ngrams[: self.work.ngram_fill[0]])
+        capacity = self._runs.capacity
+        if 2 * len(held) > capacity:
+            self._runs.write(held)
+            held = held[:0]
+        if len(self.work.ngrams) > 2 * len(held) + capacity // 2 or len(self.work.ngrams) < capacity:
+            capacity = max(capacity, 2 * len(self.work.ngrams))
+        room = np.empty((max(capacity, len(self.work.ngrams)), 2), np.uint64)
+        room[: len(held)] = held
+        self.work = self.work._replace(ngrams=room)
+        self.work.ngram_fill[0] = len(held)
+
+    def finish_ngrams(self) -> None:
+        """After the last text."""
+        if self._runs is not None and self.work.ngram_fill[0]:
+            self._runs.write(combined(self.work.ngrams[: self.work.ngram_fill[0]]))
+            self.work.ngram_fill[0] = 0
 
     def begin_file(self) -> None:
         """Batches are counted within a file."""
@@ -159,11 +194,12 @@ class Measurer:
         *,
         tokens: str = "word",
         markers: Sequence[Sequence[bytes]] = (),
+        anchor: Anchor | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
     ) -> None:
-        self._tally = Tally(signals, tokens, markers, batch_tokens, max_types)
+        self._tally = Tally(signals, tokens, markers, batch_tokens, max_types, anchor)
         self._batches: list[Batches] = []
         self._tally.begin_file()
 

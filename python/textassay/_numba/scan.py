@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from textassay._numba.anchor import Anchor
 from textassay._numba.documents import BYTE_OFFSET, FLOAT_COLUMNS, INTEGER_COLUMNS, LINE
 from textassay._numba.frames import Damage, Decoder, Source
 from textassay._numba.lanes import PADDING
@@ -32,6 +33,7 @@ from textassay._numba.lines import (
     scan_lines,
 )
 from textassay._numba.measurer import DONE, ROWS_FULL, Tally, document_columns
+from textassay._numba.ngram_runs import NgramRuns
 from textassay._numba.profile import ProfileState
 from textassay._numba.records import CUT_OFF, REASONS, TOO_LONG, Fields, build_fields
 
@@ -62,6 +64,8 @@ class Options(NamedTuple):
     text_fields: Sequence[Sequence[str]]
     id_field: Sequence[str]
     markers: Sequence[Sequence[bytes]]
+    anchor: Anchor | None
+    runs: NgramRuns | None
     batch_tokens: int
     max_types: int
     max_record_bytes: int
@@ -81,11 +85,19 @@ class _Overlong(NamedTuple):
     size: int
 
 
+def _new_tally(options: Options) -> Tally:
+    """Raises ValueError on options that make no sense."""
+    return Tally(
+        options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types, options.anchor,
+        options.runs,
+    )  # fmt: skip
+
+
 class _Lines:
     """One thread's way from uncompressed bytes to events. Files go through it one after the other."""
 
     def __init__(self, options: Options) -> None:
-        self.tally = Tally(options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types)
+        self.tally = _new_tally(options)
         self._options = options
         self._fields: Fields = build_fields(options.text_fields, options.id_field)
         self._block = np.zeros(2 * _BLOCK + PADDING, np.uint8)
@@ -292,6 +304,7 @@ def _work(shared: _Shared) -> None:
         lines = _Lines(shared.options)
         while (job := shared.next_path()) is not None:
             _scan_file(shared, lines, *job)
+        lines.tally.finish_ngrams()
         with shared.lock:
             shared.profile.merge(lines.tally.profile)
     except _Cancelled:
@@ -388,6 +401,9 @@ class Scan:
         text_fields: Sequence[Sequence[str]] = (("text",),),
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),
+        anchor: Anchor | None = None,
+        ngram_folder: str | None = None,
+        ngram_memory: int = 1 << 30,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         max_record_bytes: int = 64 << 20,
@@ -405,8 +421,11 @@ class Scan:
             raise ValueError(f"max_record_bytes: wanted 1 to 128 MiB, got {max_record_bytes}")
         if not 10 <= max_window_log <= 31:
             raise ValueError(f"max_window_log: wanted 10 to 31, got {max_window_log}")
+        if ngram_folder is not None and anchor is None:
+            raise ValueError("ngram_folder: wanted an anchor with the words to count")
+        runs = None if ngram_folder is None else NgramRuns(ngram_folder, ngram_memory // threads)
         options = Options(
-            tuple(signals), tokens, text_fields, id_field, markers, batch_tokens, max_types, max_record_bytes,
+            tuple(signals), tokens, text_fields, id_field, markers, anchor, runs, batch_tokens, max_types, max_record_bytes,
             max_window_log, documents, STAGES.index(stage),
         )  # fmt: skip
         _check(options)
@@ -454,5 +473,5 @@ class Scan:
 
 def _check(options: Options) -> None:
     """What a thread would stumble over raises ValueError here, before any starts."""
-    Tally(options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types)
+    _new_tally(options)
     build_fields(options.text_fields, options.id_field)

@@ -14,6 +14,9 @@ _ONE = 4294967296.0  # floats are summed in units of 2^-32
 _ZERO, _UNIT = np.uint64(0), np.uint64(1)
 
 
+OCTAVE_BINS = 960
+
+
 class Linear(NamedTuple):
     low: float
     scale: float
@@ -21,7 +24,7 @@ class Linear(NamedTuple):
 
 
 _ENTROPY, _SHARE = Linear(0.0, 64.0, 1536), Linear(0.0, 1024.0, 1025)
-# None: integers, eight bins for every doubling.
+# None: integers, eight bins for every doubling. No scale: floats from 1 on, 32 bins for every doubling.
 BINS: dict[str, Linear | None] = dict.fromkeys(SIGNALS)
 BINS |= dict.fromkeys(("entropy_bits", "entropy_mm_bits", "char_entropy_bits"), _ENTROPY)
 BINS |= dict.fromkeys(("type_token_ratio", "mattr", "hapax_ratio", "top_ngram_share", "dup_line_share"), _SHARE)
@@ -29,6 +32,9 @@ BINS |= {
     "burstiness": Linear(0.0, 256.0, 2048),
     "burstiness_gb": Linear(-1.0, 512.0, 1025),
     "marker_rate": Linear(0.0, 16.0, 1024),
+    "perplexity": Linear(0.0, 0.0, OCTAVE_BINS),
+    "oov_rate": _SHARE,
+    "tail_share": _SHARE,
 }
 
 
@@ -50,6 +56,14 @@ def bins_of(signal: str) -> Linear | None:
 @inlined
 def _linear_index(value, low, scale, count):
     return np.int64(min(max(math.floor((value - low) * scale), 0.0), count - 1.0))
+
+
+@inlined
+def _octave_index(value, count):
+    if value < 1.0:
+        return 0
+    mantissa, exponent = math.frexp(value)
+    return min(32 * (exponent - 1) + np.int64(mantissa * 64.0) - 32, count - 1)
 
 
 @inlined
@@ -77,7 +91,8 @@ def _add_floats(bins, sums, column, low, scale):
         if math.isnan(value):
             sums[0] += _UNIT
         else:
-            bins[_linear_index(value, low, scale, len(bins))] += _UNIT
+            index = _octave_index(value, len(bins)) if scale == 0.0 else _linear_index(value, low, scale, len(bins))
+            bins[index] += _UNIT
             _add_to_sums(sums, np.int64(math.floor(value * _ONE + 0.5)))
 
 

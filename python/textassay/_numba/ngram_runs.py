@@ -1,0 +1,53 @@
+"""Counts of word 3-grams for an anchor's model: gathered by kernels, sorted and written as runs (csrc/lm/ngram_runs.hpp)."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from textassay._numba.anchor import BEGIN
+from textassay._numba.jit import kernel
+
+_HALF, _ONE, _LOW = np.uint64(32), np.uint64(1), np.uint64(0xFFFFFFFF)
+_NO_WORD = np.uint64(0xFFFFFFFF)
+_LEAST = 1 << 16
+
+
+@kernel
+def append_ngrams(stream, size, ngrams, fill):
+    """One pair of numbers for each word behind BEGIN; there is room for `size`."""
+    place = fill[0]
+    for at in range(1, size):
+        if stream[at] == np.uint64(BEGIN):
+            continue
+        middle = stream[at - 1]
+        first = _NO_WORD if middle == np.uint64(BEGIN) else stream[at - 2]
+        ngrams[place, 0] = middle << _HALF | first
+        ngrams[place, 1] = stream[at] << _HALF | _ONE
+        place += 1
+    fill[0] = place
+
+
+class NgramRuns:
+    """Where the runs of all threads go."""
+
+    def __init__(self, folder: str, memory_of_thread: int) -> None:
+        self._folder = Path(folder)
+        self._numbers = itertools.count()
+        self.capacity = max(_LEAST, memory_of_thread // 16)
+
+    def write(self, run: np.ndarray) -> None:
+        with (self._folder / f"run-{next(self._numbers)}.bin").open("wb") as stream:
+            stream.write(run.tobytes())
+
+
+def combined(ngrams: np.ndarray) -> np.ndarray:
+    """Sorted, each n-gram once, with its count."""
+    context, last = ngrams[:, 0], ngrams[:, 1] >> _HALF
+    order = np.lexsort((last, context))
+    context, last, count = context[order], last[order], (ngrams[:, 1] & _LOW)[order]
+    is_first = np.ones(len(order), np.bool_)
+    is_first[1:] = (context[1:] != context[:-1]) | (last[1:] != last[:-1])
+    starts = np.flatnonzero(is_first)
+    counts = np.minimum(np.add.reduceat(count, starts), _LOW) if len(starts) else count
+    return np.stack([context[starts], last[starts] << _HALF | counts], 1)

@@ -1,0 +1,82 @@
+"""An anchor to measure with."""
+
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textassay import _backend
+from textassay.anchor.file import AnchorFile
+from textassay.anchor.ngrams import MAX_ORDER, SPECIALS
+from textassay.errors import AnchorError
+from textassay.profile import Profile
+
+_LOOKED_UP = ("token_bytes", "token_offsets", "word_slots", "unigrams")
+
+
+class Anchor:
+    """A frozen anchor, mapped from its file; all processes of a machine share the memory.
+
+    `digest` (hex) names it: profiles measured against different anchors cannot be added up.
+    """
+
+    def __init__(self, file: AnchorFile) -> None:
+        self._file = file
+        self.path, self.digest, self.header, self.arrays = file.path, file.digest, file.header, file.arrays
+        try:
+            self.for_backend = self._for_backend()
+        except (ValueError, KeyError, TypeError) as error:
+            raise AnchorError(self.path, f"the header does not fit the arrays: {error}") from error
+
+    def _for_backend(self) -> Any:
+        header, arrays = self.header, self.arrays
+        tables = [f"ngrams_{order}" for order in range(2, int(header["order"]) + 1)]
+        looked_up = {name: arrays[name] for name in (*_LOOKED_UP, *tables)}
+        tail_begin, tail_end = header["tail"]
+        return _backend.get().Anchor(
+            looked_up, n_modelled=header["n_modelled"], tail_begin=tail_begin, tail_end=tail_end
+        )
+
+    @property
+    def order(self) -> int:
+        return int(self.header["order"])
+
+    @cached_property
+    def profile(self) -> Profile | None:
+        """The profile of the anchor's text; None for an imported model."""
+        if "profile" not in self.arrays:
+            return None
+        return Profile.deserialize(self.arrays["profile"].tobytes())
+
+    def word(self, number: int) -> bytes:
+        """The folded UTF-8 of a word, or `<unk>`, `<s>`, `</s>`."""
+        if number < len(SPECIALS):
+            return SPECIALS[number]
+        begin, end = self.arrays["token_offsets"][number : number + 2].tolist()
+        return self.arrays["token_bytes"][begin:end].tobytes()
+
+    def ngrams(self, order: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32] | None]:
+        """Word numbers, shape (n, order), log10 probabilities and log10 backoffs (None for the highest order)."""
+        if not 1 <= order <= min(self.order, MAX_ORDER):
+            raise ValueError(f"order {order}: the model's is {self.order}")
+        if order == 1:
+            words = np.arange(self.header["n_modelled"], dtype=np.uint32)[:, None]
+            return words, self.arrays["unigram_log10"], self.arrays["unigram_backoff_log10"]
+        words = self.arrays[f"words_{order}"].reshape(-1, order)
+        return words, self.arrays[f"log10_{order}"], self.arrays.get(f"backoff_log10_{order}")
+
+    def verify(self) -> None:
+        """Raises `AnchorError` where the file is not, byte by byte, what was written."""
+        self._file.verify()
+
+
+def as_anchor(anchor: Anchor | str | PathLike[str] | None) -> Anchor | None:
+    return anchor if anchor is None or isinstance(anchor, Anchor) else load_anchor(anchor)
+
+
+def load_anchor(path: str | PathLike[str]) -> Anchor:
+    """Opens an anchor file. Raises `AnchorError` where it is not whole, of another version, or something else."""
+    return Anchor(AnchorFile(Path(path)))
