@@ -159,7 +159,8 @@ def scan(
         "threads": used_threads,
     }
     form = _document_form(documents, out is not None)
-    job = _Job(files, configuration, entropy_floor, form, out)
+    about = None if used_anchor is None or not configuration.anchor else used_anchor.identity()
+    job = _Job(files, configuration, entropy_floor, form, out, about)
     try:
         result = job.run(options, on_progress, started)
     except BaseException as error:
@@ -203,8 +204,10 @@ class _Job:
         floor: float | None,
         form: DocumentsChoice,
         out: str | PathLike[str] | None,
+        anchor: Mapping[str, Any] | None,
     ) -> None:
         self.files = files
+        self.anchor = anchor
         self.names = [file.name for file in files]
         self.configuration = configuration
         self.floor = floor
@@ -241,6 +244,8 @@ class _Job:
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
         summary = summary_of(profile, inputs_of(self.names, outcomes), self._batch_figures())
+        if self.anchor is not None:
+            summary["anchor"] = dict(self.anchor)
         summary["performance"] = _performance(summary, started, options["threads"])
         if self.folder is not None:
             self._write(self.folder, profile, summary, options)

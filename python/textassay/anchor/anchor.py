@@ -68,6 +68,15 @@ class Anchor:
         words = self.arrays[f"words_{order}"].reshape(-1, order)
         return words, self.arrays[f"log10_{order}"], self.arrays.get(f"backoff_log10_{order}")
 
+    def describe(self) -> dict[str, Any]:
+        """What the anchor is, without its arrays: `digest`, `bytes` and the header."""
+        about = {name: value for name, value in self.header.items() if name != "arrays"}
+        return {"digest": self.digest, "bytes": self._file.size, **about}
+
+    def identity(self) -> dict[str, Any]:
+        """What a summary says of the anchor: `digest`, `note`, `order`, `n_modelled`."""
+        return {"digest": self.digest} | {name: self.header[name] for name in ("note", "order", "n_modelled")}
+
     def verify(self) -> None:
         """Raises `AnchorError` where the file is not, byte by byte, what was written."""
         self._file.verify()

@@ -101,6 +101,11 @@ class AnchorFile:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise AnchorError(path, f"wanted a header of an anchor, found a damaged one: {error!r}") from error
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self._data)
+
     def verify(self) -> None:
         """Raises `AnchorError` where an array is not what was written."""
         for name, entry in self._entries.items():

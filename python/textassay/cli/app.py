@@ -1,11 +1,13 @@
 """Puts the commands together."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
 from textassay.cli.errors import reported
 from textassay.cli.merge import merge
@@ -25,6 +27,7 @@ app = typer.Typer(
 app.command()(reported(scan))
 app.command()(reported(merge))
 app.command()(reported(bench))
+app.add_typer(anchor, name="anchor")
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,19 +61,32 @@ def start(
     check_variables(os.environ, commands)
     path = settings_file(Path.cwd()) if config is None else config
     if path is not None:
-        context.default_map = dict(load_settings(path, commands))
+        context.default_map = _nested(load_settings(path, commands))
 
 
-def _command_options(group: Any) -> CommandOptions:
-    return {
-        name: {
-            option.removeprefix("--"): parameter.name
-            for parameter in command.params
-            for option in parameter.opts
-            if option.startswith("--") and option != "--help"
-        }
-        for name, command in group.commands.items()
-    }
+def _command_options(group: Any, prefix: str = "") -> CommandOptions:
+    """A command of a group is named `group command`."""
+    found: dict[str, dict[str, str]] = {}
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found |= _command_options(command, f"{name} ")
+        else:
+            found[prefix + name] = {
+                option.removeprefix("--"): parameter.name
+                for parameter in command.params
+                for option in parameter.opts
+                if option.startswith("--") and option != "--help"
+            }
+    return found
+
+
+def _nested(values: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """As click wants it: the values of `group command` in a mapping of the group."""
+    found: dict[str, Any] = {}
+    for name, settings in values.items():
+        group, _, command = name.rpartition(" ")
+        (found.setdefault(group, {}) if group else found)[command] = settings
+    return found
 
 
 def main() -> None:

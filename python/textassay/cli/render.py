@@ -216,6 +216,29 @@ def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
     return Group(*lines)
 
 
+def print_anchor(about: Mapping[str, Any]) -> None:
+    """Prints what `Anchor.describe` returned."""
+    table = _table(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    if "totals" in about:
+        totals, (begin, end) = about["totals"], about["tail"]
+        table.add_row("tokens", number(totals["n_tokens"]), f"of {counted(totals['n_documents'], 'document')}")
+        mass, least = about["settings"]["tail_mass"], about["settings"]["min_count"]
+        table.add_row("words", number(about["n_modelled"]), f"seen at least {counted(least, 'time')}; others are <unk>")
+        table.add_row(
+            "tail", number(end - begin), f"rare words, seen at least 3 times: {share(mass)} of the tokens, or less"
+        )
+    else:
+        table.add_row("words", number(about["n_modelled"]), f"of the imported model {clean(about['model'])}; no tail")
+    for order, n in about["ngrams"].items():
+        if order != "1":
+            table.add_row(f"{order}-grams", number(n), "")
+    table.add_row("file", size(about["bytes"]), "mapped into memory, shared by all processes")
+    note = (
+        Text(clean(about["note"], 500), NOTE) if about["note"] else Text("no note says who verified the text", "yellow")
+    )
+    _console().print(Group(table, note))
+
+
 def print_stages(found: Mapping[str, Any]) -> None:
     """Prints what `stages.time_stages` returned."""
     backend = found["backend"]

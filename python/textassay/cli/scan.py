@@ -37,6 +37,9 @@ def scan(
     id_field: IdField = "id",
     signals: Signals = "default",
     markers: Annotated[Path | None, option("markers", "Marker lexicon instead of the package's own.")] = None,
+    anchor: Annotated[
+        Path | None, option("anchor", "Anchor file: adds perplexity, oov_rate and tail_share to the default signals.")
+    ] = None,
     tokens: Tokens = "word",
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
     entropy_floor: Annotated[
@@ -70,6 +73,7 @@ def scan(
             tokens=tokens,
             text_fields=split_list(text_field),
             id_field=id_field,
+            anchor=anchor,
             lexicon=None if markers is None else load_lexicon(markers),
             batch_tokens=parse_size("batch-tokens", batch_tokens),
             entropy_floor=entropy_floor,

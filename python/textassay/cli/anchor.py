@@ -1,0 +1,137 @@
+"""`textassay anchor`: build, info, export, import."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textassay.cli.errors import DAMAGED, reported, say
+from textassay.cli.options import (
+    IdField,
+    Json,
+    Quiet,
+    TextFields,
+    Threads,
+    option,
+    parse_budget,
+    parse_size,
+    split_list,
+)
+from textassay.cli.progress import ProgressLine
+
+anchor = typer.Typer(help="Verified human text, frozen: what documents are measured against.", no_args_is_help=True)
+
+AnchorArgument = Annotated[Path, typer.Argument(metavar="ANCHOR", help="An anchor file.")]
+AnchorOut = Annotated[Path, typer.Option("--out", "-o", help="The anchor file to write.")]
+Note = Annotated[str, option("note", "Where the text comes from, and who verified that people wrote it.")]
+
+
+def build(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="HUMAN", help="Verified human text: files, folders, globs, @list.")
+    ],
+    out: AnchorOut,
+    note: Note = "",
+    min_count: Annotated[int, option("min-count", "The model knows words seen so often.", min=1)] = 2,
+    tail_mass: Annotated[float, option("tail-mass", "Share of all tokens that the rare words make up.")] = 0.05,
+    text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
+    id_field: IdField = "id",
+    memory: Annotated[str, option("memory", "Memory for counting 3-grams; the rest goes to disk.")] = "1G",
+    max_types: Annotated[str, option("max-types", "Types that may be counted.")] = "16M",
+    threads: Threads = None,
+    malformed_budget: Annotated[
+        str, option("malformed-budget", "Malformed records allowed before the exit code is 3.")
+    ] = "0",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Freeze verified human text: its words, its rare words, and a model of its 3-grams."""
+    from textassay.anchor import load_anchor
+    from textassay.anchor.build import build_anchor
+
+    budget = parse_budget(malformed_budget)
+    with ProgressLine(quiet or as_json) as progress:
+        result = build_anchor(
+            inputs,
+            out,
+            note=note,
+            min_count=min_count,
+            tail_mass=tail_mass,
+            text_fields=split_list(text_field),
+            id_field=id_field,
+            memory=parse_size("memory", memory),
+            max_types=parse_size("max-types", max_types),
+            threads=threads,
+            on_progress=progress,
+        )
+    _show(load_anchor(out).describe(), as_json)
+    say(f"written to {out}")
+    if result.is_damaged(budget):
+        found = result.summary["inputs"]
+        say(f"{found['malformed']} malformed records, {found['files_damaged']} damaged files are not in it")
+        raise typer.Exit(DAMAGED)
+
+
+def info(
+    path: AnchorArgument,
+    verify: Annotated[bool, typer.Option("--verify", help="Read all of it and compare the checksums.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What an anchor holds."""
+    from textassay.anchor import load_anchor
+
+    found = load_anchor(path)
+    if verify:
+        found.verify()
+        say("every byte is what was written")
+    _show(found.describe(), as_json)
+
+
+def export(
+    path: AnchorArgument,
+    arpa: Annotated[Path, typer.Option("--arpa", help="The ARPA file to write; - for stdout.")],
+) -> None:
+    """Write the model as ARPA text, which KenLM and others read."""
+    from textassay.anchor import load_anchor
+    from textassay.anchor.arpa import export_arpa
+
+    found = load_anchor(path)
+    if str(arpa) == "-":
+        export_arpa(found, sys.stdout)
+        return
+    with arpa.open("w", encoding="utf-8") as out:
+        export_arpa(found, out)
+    say(f"written to {arpa}")
+
+
+def import_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ARPA file of order 2 to 5, plain or gzip.")],
+    out: AnchorOut,
+    note: Note = "",
+    as_json: Json = False,
+) -> None:
+    """Make an anchor of a model that KenLM or another program has estimated."""
+    from textassay.anchor import load_anchor
+    from textassay.anchor.arpa import import_arpa
+
+    import_arpa(model, out, note)
+    _show(load_anchor(out).describe(), as_json)
+    say(f"written to {out}")
+
+
+def _show(description: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        from textassay.folder import json_text
+
+        sys.stdout.write(json_text(description))
+    else:
+        from textassay.cli.render import print_anchor
+
+        print_anchor(description)
+
+
+anchor.command()(reported(build))
+anchor.command()(reported(info))
+anchor.command()(reported(export))
+anchor.command("import")(reported(import_))
