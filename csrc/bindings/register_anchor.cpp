@@ -22,6 +22,12 @@ Column<T> section(const py::dict& arrays, const char* name) {
 
 bool is_power_of_two(py::ssize_t size) { return size > 0 && (size & (size - 1)) == 0; }
 
+uint64_t buckets_of(const Column<uint64_t>& table, const std::string& name) {
+    if (table.ndim() != 1 || table.size() < 8 || table.size() % 8 != 0 || table.size() / 8 > UINT32_MAX)
+        throw std::invalid_argument(name + ": wanted buckets of 8 entries, from one on");
+    return static_cast<uint64_t>(table.size() / 8);
+}
+
 // Whatever the numbers inside the arrays are, no look-up leaves them.
 std::shared_ptr<const Anchor> view(const py::dict& arrays, uint32_t n_modelled, uint32_t tail_begin, uint32_t tail_end) {
     auto anchor = std::make_shared<Anchor>();
@@ -50,8 +56,7 @@ std::shared_ptr<const Anchor> view(const py::dict& arrays, uint32_t n_modelled, 
         const std::string name = "ngrams_" + std::to_string(order);
         if (!arrays.contains(name.c_str())) break;
         const auto table = section<uint64_t>(arrays, name.c_str());
-        if (table.size() < 8 || !is_power_of_two(table.size())) throw std::invalid_argument(name + ": wanted a power of two of entries, from 8 on");
-        anchor->tables[order] = {table.data(), static_cast<uint64_t>(table.size() / 8 - 1)};
+        anchor->tables[order] = {table.data(), buckets_of(table, name)};
         anchor->order = order;
     }
     return anchor;
@@ -59,23 +64,21 @@ std::shared_ptr<const Anchor> view(const py::dict& arrays, uint32_t n_modelled, 
 
 // Puts entries into a table of find_entries; returns how many did not fit, since one with the same tag is in the way.
 uint64_t fill_table(Column<uint64_t> table, const Column<uint64_t>& hashes, const Column<uint64_t>& values) {
-    if (table.ndim() != 1 || table.size() < 8 || !is_power_of_two(table.size()))
-        throw std::invalid_argument("table: wanted a power of two of entries, from 8 on");
+    const uint64_t buckets = buckets_of(table, "table"), entries_in_all = 8 * buckets;
     const uint64_t *hash = hashes.data(), *value = column(values, static_cast<size_t>(hashes.size()), "values");
     uint64_t* const entries = table.mutable_data();
-    const uint64_t mask = static_cast<uint64_t>(table.size() / 8 - 1);
     constexpr int kValueBits = 64 - kernels::kTagBits;
     const auto size = static_cast<size_t>(hashes.size());
     const py::gil_scoped_release release;
     uint64_t lost = 0;
     for (size_t i = 0; i < size; ++i) {
         const uint64_t tag = hash[i] >> kValueBits;
-        uint64_t at = 8 * (hash[i] & mask), seen = 0;
-        while (seen <= 8 * mask + 7 && entries[at] != 0 && entries[at] >> kValueBits != tag) {
-            at = (at + 1) & (8 * mask + 7);
+        uint64_t at = 8 * kernels::bucket_of(hash[i], buckets), seen = 0;
+        while (seen < entries_in_all && entries[at] != 0 && entries[at] >> kValueBits != tag) {
+            at = at + 1 == entries_in_all ? 0 : at + 1;
             ++seen;
         }
-        if (seen > 8 * mask + 7 || entries[at] != 0) {
+        if (seen == entries_in_all || entries[at] != 0) {
             ++lost;
         } else {
             entries[at] = tag << kValueBits | value[i];

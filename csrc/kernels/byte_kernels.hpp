@@ -93,12 +93,15 @@ struct KernelSet {
     // nowhere or above 127. Their sum over the lanes is the count.
     void (*count_bytes)(const uint8_t* text, size_t blocks, ByteCounters& counters);
 
-    // found[i]: the entry whose upper kTagBits are those of hashes[i], or 0. Look-ups begin in bucket hashes[i] & mask of eight
-    // entries, filled from the front, and go on in the next one where it is full.
-    void (*find_entries)(const uint64_t* table, uint64_t mask, const uint64_t* hashes, size_t size, uint64_t* found);
+    // found[i]: the entry whose upper kTagBits are those of hashes[i], or 0. Look-ups begin in bucket_of(hashes[i]) of eight entries,
+    // filled from the front, and go on in the next one where it is full.
+    void (*find_entries)(const uint64_t* table, uint64_t buckets, const uint64_t* hashes, size_t size, uint64_t* found);
 };
 
 inline constexpr int kTagBits = 28;
+
+// By the lower half of the hash: any number of buckets below 2^32 will do, so that tables are as full as they should be.
+inline uint64_t bucket_of(uint64_t hash, uint64_t buckets) { return (hash & 0xFFFFFFFF) * buckets >> 32; }
 
 // The set in use: the best one that this machine runs, or the one that TEXTASSAY_KERNELS names.
 // Throws std::invalid_argument (on every call) if that name is unknown or not supported here.

@@ -266,19 +266,21 @@ uint32_t equal_tags(const uint64_t* bucket, uint64_t tag) {
 #endif
 
 // The tables are far larger than any cache: what counts is how many look-ups wait for memory at the same time.
-void find_entries(const uint64_t* table, uint64_t mask, const uint64_t* hashes, size_t size, uint64_t* found) {
+void find_entries(const uint64_t* table, uint64_t buckets, const uint64_t* hashes, size_t size, uint64_t* found) {
     constexpr size_t kAhead = 24;
-    for (size_t i = 0; i < kAhead && i < size; ++i) __builtin_prefetch(table + 8 * (hashes[i] & mask));
+    const auto first = [&](size_t i) { return (hashes[i] & 0xFFFFFFFF) * buckets >> 32; };
+    for (size_t i = 0; i < kAhead && i < size; ++i) __builtin_prefetch(table + 8 * first(i));
     for (size_t i = 0; i < size; ++i) {
-        if (i + kAhead < size) __builtin_prefetch(table + 8 * (hashes[i + kAhead] & mask));
+        if (i + kAhead < size) __builtin_prefetch(table + 8 * first(i + kAhead));
         const uint64_t tag = hashes[i] >> (64 - kTagBits);
-        uint64_t bucket = hashes[i] & mask, entry = 0;
-        for (uint64_t seen = 0; seen <= mask; ++seen, bucket = (bucket + 1) & mask) {
+        uint64_t bucket = first(i), entry = 0;
+        for (uint64_t seen = 0; seen < buckets; ++seen) {
             const uint64_t* const entries = table + 8 * bucket;
             const uint32_t equal = equal_tags(entries, tag);
             // The first of the equal ones; without a branch on whether there is one, which nobody could predict.
             entry = entries[__builtin_ctz(equal | 0x80)] & (uint64_t{0} - (equal != 0));
             if (equal != 0 || entries[7] == 0) break;
+            bucket = bucket + 1 == buckets ? 0 : bucket + 1;
         }
         found[i] = entry;
     }

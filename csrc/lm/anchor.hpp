@@ -56,8 +56,8 @@ struct Anchor {
     unsigned order = 0;                    // 0: no model
     const uint64_t* unigrams = nullptr;    // cost << 32 | biased backoff, of each modelled word
     struct Table {
-        const uint64_t* entries = nullptr;  // buckets of 8
-        uint64_t mask = 0;                  // of the bucket
+        const uint64_t* entries = nullptr;
+        uint64_t buckets = 0;  // of 8 entries
     };
     std::array<Table, kMaxOrder + 1> tables{};  // by order, from 2 on
 

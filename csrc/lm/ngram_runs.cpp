@@ -19,7 +19,7 @@ void NgramRuns::write(const std::vector<NgramCount>& run) {
 
 void NgramCounter::add(const WordStream& stream) {
     const std::vector<uint32_t>& words = stream.words;
-    for (size_t i = 1; i < words.size(); ++i) {
+    for (size_t i = WordStream::kLead; i < words.size(); ++i) {
         if (words[i] == Anchor::kBegin) continue;
         const uint64_t middle = words[i - 1];
         const uint64_t first = middle == Anchor::kBegin ? NgramCount::kNoWord : words[i - 2];

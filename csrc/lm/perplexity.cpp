@@ -9,9 +9,9 @@ namespace textassay {
 
 void WordStream::gather(const Anchor& anchor, const uint32_t* types, size_t tokens, const uint32_t* numbers,
                         const std::vector<uint64_t>& lengths) {
-    words.resize(tokens + 2 * lengths.size());
+    words.resize(kLead + tokens + 2 * lengths.size());
     unknown = rare = 0;
-    uint32_t* out = words.data();
+    uint32_t* out = std::fill_n(words.data(), kLead, Anchor::kBegin);
     const uint32_t modelled = anchor.n_modelled, tail_begin = anchor.tail_begin, tail_size = anchor.tail_end - anchor.tail_begin;
     for (size_t s = 0; s < lengths.size(); ++s) {
         const size_t length = s + 1 == lengths.size() ? tokens : std::min<size_t>(lengths[s], tokens);
@@ -31,9 +31,12 @@ void WordStream::gather(const Anchor& anchor, const uint32_t* types, size_t toke
 
 int64_t PerplexityMeter::cost(const WordStream& stream) {
     for (Entries& entries : entries_) entries[0] = 0;
+    static constexpr int64_t (PerplexityMeter::*kSums[])(const uint32_t*, size_t) const = {
+        &PerplexityMeter::sum<1>, &PerplexityMeter::sum<2>, &PerplexityMeter::sum<3>, &PerplexityMeter::sum<4>, &PerplexityMeter::sum<5>};
+    const auto sum_of_order = kSums[anchor_.order - 1];
     int64_t total = 0;
     const size_t size = stream.words.size();
-    for (size_t begin = 0; begin < size; begin += kChunk) {
+    for (size_t begin = WordStream::kLead; begin < size; begin += kChunk) {
         const size_t some = std::min(kChunk, size - begin);
         const uint32_t* words = stream.words.data() + begin;
         size_t candidates = begin_bigrams(words, some);
@@ -42,13 +45,13 @@ int64_t PerplexityMeter::cost(const WordStream& stream) {
             look_up(order, candidates);
             if (order < anchor_.order) candidates = lengthen(words, order, candidates);
         }
-        total += sum(words, some);
+        total += (this->*sum_of_order)(words, some);
         for (unsigned order = 2; order <= anchor_.order; ++order) entries_[order][0] = entries_[order][some];
     }
     return total;
 }
 
-// What has a word before it: all but <s>. (The stream begins with <s>, so there is always a word before.)
+// What has a word before it: all but <s>.
 size_t PerplexityMeter::begin_bigrams(const uint32_t* words, size_t size) {
     size_t candidates = 0;
     for (size_t i = 0; i < size; ++i) {
@@ -66,28 +69,30 @@ size_t PerplexityMeter::lengthen(const uint32_t* words, unsigned order, size_t c
     size_t longer = 0;
     for (size_t c = 0; c < candidates; ++c) {
         const uint32_t i = places_[c];
-        if (found_[c] == 0 || shorter[i] == 0) continue;  // shorter[i] ends at the word before
+        const bool may_be_there = (found_[c] != 0) & (shorter[i] != 0);  // shorter[i] ends at the word before
         places_[longer] = i;
-        hashes_[longer++] = longer_hash(hashes_[c], words[static_cast<ptrdiff_t>(i) - back]);
+        hashes_[longer] = longer_hash(hashes_[c], words[static_cast<ptrdiff_t>(i) - back]);
+        longer += may_be_there;  // nobody could predict a branch
     }
     return longer;
 }
 
 void PerplexityMeter::look_up(unsigned order, size_t candidates) {
     const Anchor::Table& table = anchor_.tables[order];
-    kernels::active().find_entries(table.entries, table.mask, hashes_.data(), candidates, found_.data());
+    kernels::active().find_entries(table.entries, table.buckets, hashes_.data(), candidates, found_.data());
     Entries& entries = entries_[order];
     for (size_t c = 0; c < candidates; ++c) entries[places_[c] + 1] = found_[c];
 }
 
 // Of the longest n-gram that is there, and of the backoffs of the longer contexts: without a branch a word.
+template <unsigned kOrder>
 int64_t PerplexityMeter::sum(const uint32_t* words, size_t size) const {
     int64_t total = 0;
     for (size_t i = 0; i < size; ++i) {
         if (words[i] == Anchor::kBegin) continue;
         int64_t cost = anchor_.unigram_cost(words[i]);
         int64_t backoff = anchor_.unigram_backoff(words[static_cast<ptrdiff_t>(i) - 1]);
-        for (unsigned order = 2; order <= anchor_.order; ++order) {
+        for (unsigned order = 2; order <= kOrder; ++order) {
             const uint64_t entry = entries_[order][i + 1];
             cost = entry != 0 ? cost_of(entry) : cost + backoff;
             backoff = backoff_of(entries_[order][i]);

@@ -8,8 +8,10 @@
 
 namespace textassay {
 
-// Word numbers of sentences, each between <s> and </s>.
+// Word numbers of sentences, each between <s> and </s>; before them some of <s>, so that one may look back from anywhere.
 struct WordStream {
+    static constexpr size_t kLead = Anchor::kMaxOrder;
+
     std::vector<uint32_t> words;
     uint64_t unknown = 0, rare = 0;  // tokens that the model doesn't know; tokens in the anchor's tail
 
@@ -34,13 +36,14 @@ class PerplexityMeter {
     size_t begin_bigrams(const uint32_t* words, size_t size);
     size_t lengthen(const uint32_t* words, unsigned order, size_t candidates);
     void look_up(unsigned order, size_t candidates);
+    template <unsigned kOrder>
     int64_t sum(const uint32_t* words, size_t size) const;
 
     const Anchor& anchor_;
     std::array<Entries, Anchor::kMaxOrder + 1> entries_{};  // by order
     // Of the n-grams looked up: which word they end at, and what they are.
-    std::array<uint32_t, kChunk> places_{};
-    std::array<uint64_t, kChunk> hashes_{}, found_{};
+    std::array<uint32_t, kChunk + 1> places_{};
+    std::array<uint64_t, kChunk + 1> hashes_{}, found_{};
 };
 
 // 2^(cost / tokens), at most 2^30; the same on every machine.

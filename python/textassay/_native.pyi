@@ -224,4 +224,4 @@ class Anchor:
         """`token_bytes` (uint8), `token_offsets` (uint64), `word_slots` (uint32); with a model also `unigrams` and `ngrams_2` ... `ngrams_5` (uint64). Raises ValueError on other types and impossible sizes."""
 
 def fill_table(table: NDArray[np.uint64], hashes: NDArray[np.uint64], values: NDArray[np.uint64]) -> int:
-    """Puts entries into a table of n-grams (a power of two of entries, from 8 on); returns how many did not fit, since one with the same tag is in the way."""
+    """Puts entries into a table of n-grams (buckets of 8 entries); returns how many did not fit, since one with the same tag is in the way."""

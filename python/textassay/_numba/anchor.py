@@ -60,6 +60,11 @@ def _section(arrays: Mapping[str, Any], name: str, dtype: type, optional: bool =
     return view
 
 
+def _check_table(table: np.ndarray, name: str) -> None:
+    if table.ndim != 1 or len(table) < _BUCKET or len(table) % _BUCKET or len(table) // _BUCKET > 0xFFFFFFFF:
+        raise ValueError(f"{name}: wanted buckets of 8 entries, from one on")
+
+
 def _is_power_of_two(size: int) -> bool:
     return size > 0 and size & (size - 1) == 0
 
@@ -87,8 +92,7 @@ class Anchor:
             name = f"ngrams_{longer}"
             tables.append(_section(arrays, name, np.uint64, optional=True))
             if order == longer - 1 and name in arrays:
-                if len(tables[-1]) < _BUCKET or not _is_power_of_two(len(tables[-1])):
-                    raise ValueError(f"{name}: wanted a power of two of entries, from 8 on")
+                _check_table(tables[-1], name)
                 order = longer
         token_bytes = _section(arrays, "token_bytes", np.uint8)
         limits = (int(n_modelled), int(tail_begin), int(tail_end), order)
@@ -182,16 +186,20 @@ def _finished(hashed):
     return hashed ^ hashed >> _SHIFT
 
 
+@inlined
+def _first_place(table, hashed):
+    return np.int64((hashed & _LOW) * np.uint64(len(table) // _BUCKET) >> _HALF) * _BUCKET
+
+
 @kernel
 def _find_entry(table, hashed):
     tag = hashed >> _TAG_SHIFT
-    mask = np.uint64(len(table) - 1)
-    place = hashed * np.uint64(_BUCKET) & mask
+    place = _first_place(table, hashed)
     for _ in range(len(table)):
         entry = table[place]
         if entry == _ZERO or entry >> _TAG_SHIFT == tag:
             return entry
-        place = place + _ONE & mask
+        place = 0 if place + 1 == len(table) else place + 1
     return _ZERO
 
 
@@ -262,13 +270,12 @@ def perplexity_of(cost, tokens):
 @kernel
 def _fill(table, hashes, values):
     lost = 0
-    mask = np.uint64(len(table) - 1)
     for index in range(len(hashes)):
         tag = hashes[index] >> _TAG_SHIFT
-        place = hashes[index] * np.uint64(_BUCKET) & mask
+        place = _first_place(table, hashes[index])
         seen = 0
         while seen < len(table) and table[place] != _ZERO and table[place] >> _TAG_SHIFT != tag:
-            place = place + _ONE & mask
+            place = 0 if place + 1 == len(table) else place + 1
             seen += 1
         if seen == len(table) or table[place] != _ZERO:
             lost += 1
@@ -279,8 +286,7 @@ def _fill(table, hashes, values):
 
 def fill_table(table: np.ndarray, hashes: np.ndarray, values: np.ndarray) -> int:
     """Puts entries into a table of n-grams; returns how many did not fit, since one with the same tag is in the way."""
-    if table.ndim != 1 or len(table) < _BUCKET or not _is_power_of_two(len(table)):
-        raise ValueError("table: wanted a power of two of entries, from 8 on")
+    _check_table(table, "table")
     if values.shape != hashes.shape:
         raise ValueError(f"values: wanted a 1-D array of {len(hashes)} elements")
     return int(_fill(np.asarray(table), np.ascontiguousarray(hashes), np.ascontiguousarray(values)))

@@ -4,6 +4,8 @@ A cost is -log2 of a probability in units of 2^-13 bits. A table's entry is 28 b
 and 18 of its backoff's cost, which is stored 8 bits higher since it can be negative.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +18,8 @@ BACKOFF_BIAS = 8 << 13
 _FIELD = (1 << 18) - 1
 _FIELD_BITS = np.uint64(18)
 _UNIGRAM_LIMIT = (1 << 32) - 1
-_FULLEST = 0.85
-"""Entries in a table that is as full as it may be, as a share of its room."""
+FULLEST = 0.8
+"""Entries in a table, as a share of its room."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
@@ -64,8 +66,5 @@ def entry_values(log10_probabilities: NDArray[np.floating], log10_backoffs: NDAr
 
 
 def table_size(n_ngrams: int) -> int:
-    """Entries that a table has room for: a power of two, at least one bucket of eight."""
-    size = 8
-    while size * _FULLEST < n_ngrams:
-        size *= 2
-    return size
+    """Entries that a table has room for: whole buckets of eight, at least one."""
+    return 8 * max(1, math.ceil(n_ngrams / (8 * FULLEST)))
