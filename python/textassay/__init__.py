@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
     from textassay.batch import batch_entropy_audit
+    from textassay.classifier import ProvenanceClassifier
     from textassay.errors import (
         AnchorError,
         BackendError,
@@ -34,6 +35,7 @@ _HOME = {
     "OutputError": "errors",
     "Profile": "profile",
     "ProfileError": "errors",
+    "ProvenanceClassifier": "classifier",
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
@@ -56,6 +58,7 @@ __all__ = [
     "OutputError",
     "Profile",
     "ProfileError",
+    "ProvenanceClassifier",
     "ScanResult",
     "Scanner",
     "Table",
