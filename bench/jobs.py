@@ -27,17 +27,24 @@ def job(function):
 
 @job
 def stage(
-    paths: list[str], stage: str = "histogram", backend: str = "native", threads: int = 1, signals: str = "default"
+    paths: list[str],
+    stage: str = "histogram",
+    backend: str = "native",
+    threads: int = 1,
+    signals: str = "default",
+    anchor: str = "",
 ):
     """The backend's scan, stopped after a stage; nothing is written and no document columns are made."""
     import numpy  # noqa: F401  the first array would import it
 
     from textassay import _backend
+    from textassay.anchor import load_anchor
     from textassay.lexicon import default_lexicon
     from textassay.signals import parse_signals
 
     with _backend.using(backend) as module:
-        names = () if signals == "none" else parse_signals(signals)
+        names = () if signals == "none" else parse_signals(signals, bool(anchor))
+        compared = load_anchor(anchor).for_backend if anchor else None
         markers = default_lexicon().phrases
 
     def run() -> dict[str, Any]:
@@ -45,6 +52,7 @@ def stage(
             [os.fsencode(p) for p in paths],
             signals=names,
             markers=markers,
+            anchor=compared,
             threads=threads,
             documents=False,
             stage=stage,
@@ -63,6 +71,18 @@ def stage(
 
     if backend == "numba":
         warm_up(module, names)
+    return run
+
+
+@job
+def build_anchor(paths: list[str], out: str = "", threads: int = 1):
+    """An anchor of all the text, written to `out`."""
+    from textassay.anchor.build import build_anchor as build
+
+    def run() -> dict[str, Any]:
+        inputs = build(paths, out, threads=threads).summary["inputs"]
+        return {name: inputs[name] for name in ("bytes", "documents", "malformed")}
+
     return run
 
 

@@ -3,7 +3,7 @@
 
 Usage:  python bench/table.py [--runs N] [--only SECTION,...] [--record FILE] [--readme]
 
-Sections: stages, scan, threads, backends, languages, peers, memory. Every job runs in its own process and its result is checked
+Sections: stages, scan, threads, backends, languages, anchor, peers, memory. Every job runs in its own process and its result is checked
 before its time counts. CPU is user + system of the work, all threads; the median of N runs stands in the table, all runs in the
 record. `x zstd` is the CPU as a multiple of `zstd -dc` of the same file to /dev/null, measured in between. See README.md here.
 """
@@ -178,6 +178,27 @@ def measure_languages(bench: Bench) -> None:
         row["times_english"] = row["ns_per_byte"] / english
 
 
+def measure_anchor(bench: Bench) -> None:
+    """Perplexity under a model of the same text, the worst case: nearly every look-up finds something."""
+    path, anchor = inputs.english(), inputs.INPUT / "english.anchor"
+    counts = inputs.count(path)
+    base = bench.zstd("anchor", "zstd -dc", [path])
+    row = bench.measure("anchor", "anchor build", "build_anchor", [path], whole(counts), runs=1, out=anchor)
+    row["times_zstd"] = row["cpu"] / base["cpu"]
+    one = None
+    for label, options in (
+        ("default signals", {}),
+        ("and oov_rate, tail_share", {"anchor": anchor, "signals": "default,-perplexity"}),
+        ("and perplexity", {"anchor": anchor}),
+        ("and perplexity, 2 threads", {"anchor": anchor, "threads": 2}),
+    ):
+        row = bench.measure("anchor", label, "stage", [path], whole(counts), **options)
+        row["times_zstd"] = row["cpu"] / base["cpu"]
+        if label == "and perplexity":
+            one = row
+    row["speed_up"] = one["wall"] / row["wall"]
+
+
 def measure_peers(bench: Bench) -> None:
     path = inputs.english()
     counts = inputs.count(path)
@@ -224,6 +245,7 @@ MEASURES = {
     "threads": measure_threads,
     "backends": measure_backends,
     "languages": measure_languages,
+    "anchor": measure_anchor,
     "peers": measure_peers,
     "memory": measure_memory,
 }
@@ -267,6 +289,7 @@ def readme_figures(record: dict[str, Any]) -> str:
         ("textassay, and a row per document to Parquet", "scan", "scan, documents: parquet"),
         ("textassay, default signals, the same text four times over", "scan", "scan, documents: none, four times over"),
         ("textassay, and Parquet, four times over", "scan", "scan, documents: parquet, four times over"),
+        ("textassay, default signals and perplexity, nothing written", "anchor", "and perplexity"),
         ("textassay, all signals, nothing written", "stages", "to histogram, all signals"),
         ("textassay, numba path, nothing written", "backends", "numba"),
         (
