@@ -39,11 +39,11 @@ int64_t PerplexityMeter::cost(const WordStream& stream) {
     for (size_t begin = WordStream::kLead; begin < size; begin += kChunk) {
         const size_t some = std::min(kChunk, size - begin);
         const uint32_t* words = stream.words.data() + begin;
-        size_t candidates = begin_bigrams(words, some);
-        for (unsigned order = 2; order <= anchor_.order; ++order) {
-            std::fill_n(entries_[order].begin() + 1, some, 0);
-            look_up(order, candidates);
-            if (order < anchor_.order) candidates = lengthen(words, order, candidates);
+        if (anchor_.order >= 2) look_up_bigrams(words, some);
+        size_t candidates = some;
+        for (unsigned order = 3; order <= anchor_.order; ++order) {
+            candidates = lengthen(words, order, candidates);
+            look_up(order, candidates, some);
         }
         total += (this->*sum_of_order)(words, some);
         for (unsigned order = 2; order <= anchor_.order; ++order) entries_[order][0] = entries_[order][some];
@@ -51,25 +51,26 @@ int64_t PerplexityMeter::cost(const WordStream& stream) {
     return total;
 }
 
-// What has a word before it: all but <s>.
-size_t PerplexityMeter::begin_bigrams(const uint32_t* words, size_t size) {
-    size_t candidates = 0;
+// At every word; what ends in <s> is no 2-gram, whatever the table says.
+void PerplexityMeter::look_up_bigrams(const uint32_t* words, size_t size) {
     for (size_t i = 0; i < size; ++i) {
-        places_[candidates] = static_cast<uint32_t>(i);
-        if (words[i] == Anchor::kBegin) continue;
-        hashes_[candidates++] = bigram_hash(words[i - 1], words[i]);
+        places_[i] = static_cast<uint32_t>(i);
+        hashes_[i] = bigram_hash(words[static_cast<ptrdiff_t>(i) - 1], words[i]);
     }
-    return candidates;
+    uint64_t* const found = entries_[2].data() + 1;
+    const Anchor::Table& table = anchor_.tables[2];
+    kernels::active().find_entries(table.entries, table.buckets, hashes_.data(), size, found);
+    for (size_t i = 0; i < size; ++i) found[i] &= uint64_t{0} - (words[i] != Anchor::kBegin);
 }
 
 // An n-gram is in the model only if both its first and its last n - 1 words are.
 size_t PerplexityMeter::lengthen(const uint32_t* words, unsigned order, size_t candidates) {
-    const Entries& shorter = entries_[order];
-    const ptrdiff_t back = static_cast<ptrdiff_t>(order);
+    const Entries& shorter = entries_[order - 1];
+    const ptrdiff_t back = static_cast<ptrdiff_t>(order) - 1;
     size_t longer = 0;
     for (size_t c = 0; c < candidates; ++c) {
         const uint32_t i = places_[c];
-        const bool may_be_there = (found_[c] != 0) & (shorter[i] != 0);  // shorter[i] ends at the word before
+        const bool may_be_there = (shorter[i + 1] != 0) & (shorter[i] != 0);  // shorter[i] ends at the word before
         places_[longer] = i;
         hashes_[longer] = longer_hash(hashes_[c], words[static_cast<ptrdiff_t>(i) - back]);
         longer += may_be_there;  // nobody could predict a branch
@@ -77,10 +78,11 @@ size_t PerplexityMeter::lengthen(const uint32_t* words, unsigned order, size_t c
     return longer;
 }
 
-void PerplexityMeter::look_up(unsigned order, size_t candidates) {
+void PerplexityMeter::look_up(unsigned order, size_t candidates, size_t size) {
     const Anchor::Table& table = anchor_.tables[order];
     kernels::active().find_entries(table.entries, table.buckets, hashes_.data(), candidates, found_.data());
     Entries& entries = entries_[order];
+    std::fill_n(entries.begin() + 1, size, 0);
     for (size_t c = 0; c < candidates; ++c) entries[places_[c] + 1] = found_[c];
 }
 

@@ -33,9 +33,9 @@ class PerplexityMeter {
     // Entries of one order that end at the chunk's words, from index 1 on; index 0 is the last of the chunk before.
     using Entries = std::array<uint64_t, kChunk + 1>;
 
-    size_t begin_bigrams(const uint32_t* words, size_t size);
+    void look_up_bigrams(const uint32_t* words, size_t size);
     size_t lengthen(const uint32_t* words, unsigned order, size_t candidates);
-    void look_up(unsigned order, size_t candidates);
+    void look_up(unsigned order, size_t candidates, size_t size);
     template <unsigned kOrder>
     int64_t sum(const uint32_t* words, size_t size) const;
 
