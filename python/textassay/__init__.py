@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
+    from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
     from textassay.version import __version__
@@ -29,6 +30,7 @@ _HOME = {
     "OutputError": "errors",
     "Profile": "profile",
     "ProfileError": "errors",
+    "ProvenanceRules": "provenance",
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
@@ -47,6 +49,7 @@ __all__ = [
     "OutputError",
     "Profile",
     "ProfileError",
+    "ProvenanceRules",
     "ScanResult",
     "Scanner",
     "Table",

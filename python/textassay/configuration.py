@@ -36,6 +36,8 @@ class Configuration:
     markers: str
     """Digest of the marker lexicon; empty where marker_rate is not measured."""
     unicode: str = UNICODE_VERSION
+    provenance: str = ""
+    """Digest of the rules of provenance; empty without rules."""
 
     def check_same(self, other: "Configuration") -> None:
         """Raises `UsageError` naming each setting that differs."""

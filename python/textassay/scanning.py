@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
@@ -18,13 +18,14 @@ from textassay import _backend
 from textassay.batches import Batches
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure
 from textassay.cpus import usable_cpus
-from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments
+from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
 from textassay.errors import OutputError, OutputWarning, UsageError
 from textassay.fields import parse_field
 from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
+from textassay.provenance import ProvenanceRules
 from textassay.spool import Spool
 from textassay.summary import inputs_of, summary_of
 from textassay.table import Table
@@ -110,6 +111,7 @@ def scan(
     text_fields: str | Sequence[str] = "text",
     id_field: str = "id",
     lexicon: Lexicon | None = None,
+    provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
     max_types: int = MAX_TYPES,
@@ -125,7 +127,8 @@ def scan(
     profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
-    else JSONL, and none without `out`. `threads` defaults to the CPUs that this process may use.
+    else JSONL, and none without `out`. `provenance` are the rules, or their file, that give every document a label
+    (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
 
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
     `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
@@ -136,6 +139,11 @@ def scan(
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
+    rules = ProvenanceRules.load(provenance) if isinstance(provenance, (str, PathLike)) else provenance
+    if rules is not None:
+        configuration = replace(configuration, provenance=rules.digest)
+        if len(fields) + len(rules.fields) > MAX_TEXT_FIELDS:
+            raise UsageError(f"{len(fields)} text fields and {len(rules.fields)} of rules: wanted {MAX_TEXT_FIELDS}")
     if entropy_floor is not None and not entropy_floor >= 0:
         raise UsageError(f"entropy_floor={entropy_floor}: wanted bits, from 0")
     used_threads = usable_cpus() if threads is None else threads
@@ -152,6 +160,7 @@ def scan(
         "max_record_bytes": max_record_bytes,
         "max_window_log": max_window_log,
         "threads": used_threads,
+        "provenance": None if rules is None else rules.for_inputs([file.name for file in files]),
     }
     form = _document_form(documents, out is not None)
     job = _Job(files, configuration, entropy_floor, form, out)
@@ -220,7 +229,8 @@ class _Job:
             return NoDocuments()
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
         folder = self.folder.partial / "documents"
-        return WrittenDocuments(folder, self.names, self.configuration.signals, integers, self.form == "parquet")
+        kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
+        return WrittenDocuments(folder, self.names, kinds, self.form == "parquet")
 
     def run(
         self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None, started: tuple[float, float]
@@ -326,8 +336,9 @@ class _Job:
         folder.commit()
 
     def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
-        settings = {name: value for name, value in options.items() if name not in ("markers", "threads")}
+        settings = {name: value for name, value in options.items() if name not in ("markers", "provenance", "threads")}
         settings |= {"markers": self.configuration.markers, "entropy_floor": self.floor, "documents": self.form}
+        settings |= {"provenance": self.configuration.provenance}
         paths = self.documents.paths if isinstance(self.documents, WrittenDocuments) else None
         inputs = [
             {

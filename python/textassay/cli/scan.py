@@ -37,6 +37,9 @@ def scan(
     id_field: IdField = "id",
     signals: Signals = "default",
     markers: Annotated[Path | None, option("markers", "Marker lexicon instead of the package's own.")] = None,
+    provenance: Annotated[
+        Path | None, option("provenance", "Rules (TOML) that label each document human or synthetic.")
+    ] = None,
     tokens: Tokens = "word",
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
     entropy_floor: Annotated[
@@ -71,6 +74,7 @@ def scan(
             text_fields=split_list(text_field),
             id_field=id_field,
             lexicon=None if markers is None else load_lexicon(markers),
+            provenance=provenance,
             batch_tokens=parse_size("batch-tokens", batch_tokens),
             entropy_floor=entropy_floor,
             max_types=parse_size("max-types", max_types),
