@@ -215,7 +215,11 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
     if reasons:
         line = Text("by  ", NOTE)
         for entry in reasons[:SHOWN]:
-            line.append(clean(entry["reason"], 30)).append(f" {number(entry['documents'])}   ", NOTE)
+            documents = f" {number(entry['documents'])}"
+            line.append(clean(entry["reason"], 30).replace(" ", NO_BREAK)).append(
+                documents.replace(" ", NO_BREAK), NOTE
+            )
+            line.append("   ")
         lines.append(line)
     return Group(*lines)
 
