@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import tempfile
 import tomllib
 from itertools import pairwise
@@ -99,7 +100,7 @@ def toml(value: Any) -> str:
         return "{" + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def toml_file(content: dict[str, Any]) -> str:
@@ -142,7 +143,7 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("provenance")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(content=rules(), files=RECORDS)
 @example(
     content={"rule": [{"label": "synthetic_known", "generator": "a"}]},
@@ -560,6 +561,39 @@ def test_wrong_rules_are_exit_code_2(shard, tmp_path, text):
     (tmp_path / "rules.toml").write_text(text)
     done = textassay("scan", shard("a.jsonl", ["x"]), "--provenance", tmp_path / "rules.toml")
     assert done.returncode == 2 and "rules.toml" in done.stderr and done.stdout == ""
+
+
+# --- what the documentation shows
+
+ROOT = Path(__file__).parent.parent
+
+
+def block(text: str, kind: str) -> str:
+    return re.search(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[1]
+
+
+def printed(*arguments: object, **options: Any) -> list[str]:
+    done = textassay("scan", *arguments, **options, COLUMNS="120")
+    assert done.returncode == 0, done.stderr
+    return [line.rstrip().replace("\xa0", " ") for line in done.stdout.splitlines()]
+
+
+def test_the_example_of_the_documentation(tmp_path):
+    page = (ROOT / "docs" / "provenance.md").read_text("utf-8")
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards/web.jsonl").write_text(block(page, "jsonl"), "utf-8")
+    (tmp_path / "rules.toml").write_text(block(page, "toml"), "utf-8")
+    found = printed("shards", "--provenance", "rules.toml", cwd=tmp_path)
+    shown = block(page, "text").splitlines()
+    assert found[found.index(shown[0]) :][: len(shown)] == shown
+
+
+def test_the_example_of_the_readme():
+    page = (ROOT / "README.md").read_text("utf-8").partition("## Provenance")[2]
+    assert ProvenanceRules.parse(block(page, "toml")).fields
+    shown = block(page.partition("```\n\nThe novels")[2], "").splitlines()
+    found = printed("examples", "--provenance", "examples/provenance.toml", cwd=ROOT)
+    assert found[found.index(shown[0]) :][: len(shown)] == shown
 
 
 # --- the labelled data
