@@ -5,6 +5,7 @@ import random
 import re
 import tempfile
 import tomllib
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 import naive_provenance
 import naive_records
 import naive_text
-from implementations import BACKENDS, on_every_backend
+from implementations import BACKENDS, Implementation, on_every_backend
 from test_cli import textassay
 from test_profile import changed, parts_of, rebuilt
 from textassay import Profile, ProfileError, ProvenanceRules, UsageError, _backend, scan
@@ -138,12 +139,18 @@ def as_lists(table: dict[str, Any]) -> dict[str, list]:
     return {name: counts.tolist() for name, counts in named_counts(table).items()}
 
 
+def on(implementation: Implementation) -> AbstractContextManager[Any]:
+    """The enclosed scans run on this implementation."""
+    implementation.use()
+    return _backend.using(implementation.backend)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("provenance")
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(content=rules(), files=RECORDS)
 @example(
     content={"rule": [{"label": "synthetic_known", "generator": "a"}]},
@@ -163,7 +170,7 @@ def test_labels_are_those_of_the_rules(folder, content, files):
                 wanted.append((found, len(naive_text.tokens(record["text"])), len(record["text"].encode())))
         profiles = set()
         for implementation in BACKENDS:
-            with _backend.using(implementation.backend):
+            with on(implementation):
                 result = scan(paths, documents="memory", provenance=ProvenanceRules.parse(text), threads=2)
                 found = result.documents
                 if wanted:
@@ -190,12 +197,12 @@ def test_merged_as_scanned_at_once(folder, content, files, seed):
         paths = write_files(scratch, files)
         parts = []
         for number, path in enumerate(paths):
-            with _backend.using(rng.choice(BACKENDS).backend):
+            with on(rng.choice(BACKENDS)):
                 profile = scan(path, provenance=given_rules).profile
                 profile.save(Path(scratch) / f"{number}.tap")
                 parts.append(Path(scratch) / f"{number}.tap")
         for implementation in BACKENDS:
-            with _backend.using(implementation.backend):
+            with on(implementation):
                 whole = scan(paths, provenance=given_rules, threads=rng.randint(1, 3))
                 merged, summary = merge_profiles(rng.sample(parts, len(parts)))
                 assert merged.serialize() == whole.profile.serialize()
@@ -467,7 +474,7 @@ def test_a_scan_of_many_sources(shard, tmp_path):
     profiles = {}
     for implementation in BACKENDS:
         for threads in (1, 3):
-            with _backend.using(implementation.backend):
+            with on(implementation):
                 result = scan(files, signals="n_tokens", provenance=given_rules, threads=threads)
                 profiles[implementation.backend, threads] = result.profile.serialize()
                 table = result.profile._state.provenance()["sources"]
@@ -610,7 +617,7 @@ def test_labelled_data(implementation):
         '[[rule]]\nlabel = "synthetic_suspected"\nname = "rewritten"\npath = "*gpt-4o*"\nfield = "label"\nmatches = "^synth"\n'
         '[[rule]]\nlabel = "synthetic_known"\ngenerator = "generator"\n'
     )
-    with _backend.using(implementation.backend):
+    with on(implementation):
         result = scan(files, documents="memory", provenance=ProvenanceRules.parse(given_rules))
     found = result.summary["provenance"]
     names = [Path(file.name).name.split("__")[2] for file in result.inputs]

@@ -41,43 +41,42 @@ class Automaton(NamedTuple):
 
     def accepts(self, start: int, text: str) -> bool:
         """Does the pattern that begins in state `start` match?"""
-        state = start
-        for byte in text.encode():
-            state = int(self.transitions[state, self.classes[byte]])
+        state, rows = start, memoryview(self.transitions)
+        for number in text.encode().translate(self.classes.tobytes()):
+            state = rows[state, number]
         return bool(self.accepting[state])
 
 
-class Table(NamedTuple):
+class PatternTable(NamedTuple):
     """The automaton of one pattern: the rows of all states but the first two."""
 
     classes: NDArray[np.uint8]
-    transitions: NDArray[np.int64]
+    transitions: NDArray[np.uint16]
     accepting: list[bool]
 
 
-def compile_pattern(pattern: str) -> Table:
+def compile_pattern(pattern: str) -> PatternTable:
     """Raises `PatternError` on one that is wrong or too large."""
     return _Subsets(_Parser(pattern).whole()).table()
 
 
-def join_tables(tables: Sequence[Table]) -> tuple[Automaton, list[int]]:
+def join_tables(tables: Sequence[PatternTable]) -> tuple[Automaton, list[int]]:
     """One automaton of at least one pattern, and of each the state in which it begins. Raises `PatternError`."""
     sizes = [len(table.accepting) for table in tables]
     if FIRST_STATE + sum(sizes) > MAX_STATES:
         raise PatternError(f"all patterns together take {sum(sizes)} states; {MAX_STATES - FIRST_STATE} are allowed")
     # Bytes that no pattern tells apart share a column.
-    told_apart = np.array([table.classes for table in tables], np.uint8).reshape(len(tables), 256)
+    told_apart = np.stack([table.classes for table in tables])
     _, examples, classes = np.unique(told_apart, axis=1, return_index=True, return_inverse=True)
-    same = np.arange(FIRST_STATE).repeat(len(examples)).reshape(FIRST_STATE, -1)
-    rows, starts = [same], []
-    for table, size in zip(tables, sizes, strict=True):
-        start = sum(map(len, rows))
-        moved = table.transitions + np.where(table.transitions >= FIRST_STATE, start - FIRST_STATE, 0)
+    same = np.arange(FIRST_STATE, dtype=np.uint16).repeat(len(examples)).reshape(FIRST_STATE, -1)
+    starts = np.cumsum([FIRST_STATE, *sizes[:-1]]).tolist()
+    rows = [same]
+    for table, start in zip(tables, starts, strict=True):
+        moved = table.transitions + np.uint16(start - FIRST_STATE) * (table.transitions >= FIRST_STATE)
         rows.append(moved[:, table.classes[examples]])
-        starts.append(start)
     accepting = np.concatenate([[REJECTS, ACCEPTS], *(table.accepting for table in tables)])
-    transitions = np.concatenate(rows).astype(np.uint16)
-    return Automaton(classes.reshape(256).astype(np.uint8), transitions, accepting.astype(np.uint8)), starts
+    joined = classes.reshape(256).astype(np.uint8), np.concatenate(rows), accepting.astype(np.uint8)
+    return Automaton(*joined), starts
 
 
 # --- from text to a tree
@@ -466,8 +465,8 @@ class _Subsets:
         if not self.shared:
             self.numbers[self.shared] = REJECTS
 
-    def table(self) -> Table:
-        usual = [self._number(reached) for reached in self.behind_shared]
+    def table(self) -> PatternTable:
+        usual = np.array([self._number(reached) for reached in self.behind_shared], np.uint16)
         shared_accepts = 0 in self.nodes.closure(self.shared, at_end=True)
         rows, accepting = [], []
         for place, members in enumerate(self.members):  # grows meanwhile
@@ -475,10 +474,10 @@ class _Subsets:
             for c, reached in self._targets(members).items():
                 row[c] = self._number(self.nodes.closure(reached) | self.behind_shared[c])
             # Only the first state can hold the end: on the way to all others it was found.
-            rows.append([ACCEPTS] * self.n_classes if 0 in members else row)
+            rows.append(np.full_like(row, ACCEPTS) if 0 in members else row)
             at_end = self.nodes.closure(members, at_begin=place == 0, at_end=True)
             accepting.append(shared_accepts or 0 in at_end)
-        return Table(self.classes, np.array(rows, np.int64), accepting)
+        return PatternTable(self.classes, np.stack(rows), accepting)
 
     def _targets(self, members: Iterable[int]) -> dict[int, set[int]]:
         """Where the bytes of each class lead."""
