@@ -63,4 +63,4 @@ def from_planes(data: bytes, start: int, n: int, dtype: str = "<u8") -> NDArray[
     """The column of `n` numbers whose planes begin at byte `start`."""
     size = np.dtype(dtype).itemsize
     planes = np.frombuffer(data, np.uint8, n * size, start).reshape(size, n)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(n)
+    return planes.T.copy().view(dtype).reshape(n)  # always a copy: of one number the planes may lie anywhere
