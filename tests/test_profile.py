@@ -19,6 +19,7 @@ import naive_signals
 import naive_text
 from textassay import Profile, ProfileError, UsageError, tap_format
 from textassay.configuration import Configuration
+from textassay.tap_format import from_planes
 from textassay.tap_reader import first_unsorted
 
 TEXTS = [
@@ -333,6 +334,12 @@ HOSTILE_TYPES = {
     "too many": [(b"a", 2, 1, 1), (b"b", 1, 1, 1)],
     "too few": [(b"a", 1, 1, 1)],
 }
+
+
+def test_columns_of_one_number_are_aligned():
+    for start in range(8):
+        column = from_planes(bytes(start) + bytes(range(8)) + bytes(8), start, 1)
+        assert column.tolist() == [0x0706050403020100] and column.flags.aligned
 
 
 def small_file(backend) -> tuple[dict, list[tuple[bytes, int, bytes]]]:

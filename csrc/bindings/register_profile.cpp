@@ -6,6 +6,7 @@
 #include "arrays.hpp"
 #include "profile.hpp"
 #include "profile_state.hpp"
+#include "provenance_arrays.hpp"
 #include "registry.hpp"
 
 #include <pybind11/stl.h>
@@ -274,6 +275,8 @@ void register_profile(py::module_& module) {
         .def("add_types", &add_types, py::arg("types"))
         .def("bounded", &bounded)
         .def("add_bounded", &add_bounded, py::arg("bounded"))
+        .def("provenance", &provenance_tables)
+        .def("add_provenance", &add_provenance, py::arg("tables"))
         .def("merge", &merge, py::arg("other"))
         .def("copy", [](const ProfileState& state) { return std::make_shared<ProfileState>(state); });
 }

@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "profile_state.hpp"
+#include "provenance_arrays.hpp"
 #include "registry.hpp"
 #include "scan.hpp"
 
@@ -113,7 +114,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
                                   const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
                                   const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, uint64_t batch_tokens,
                                   uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
-                                  bool documents, const std::string& stage) {
+                                  bool documents, const std::string& stage, const std::optional<py::dict>& provenance) {
     check_limits(batch_tokens, max_types);
     if (max_record_bytes < 1 || max_record_bytes > uint64_t{128} << 20)
         throw std::invalid_argument("max_record_bytes: wanted 1 to 128 MiB, got " + std::to_string(max_record_bytes));
@@ -137,6 +138,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     config.max_record_bytes = max_record_bytes;
     config.max_window_log = max_window_log;
     config.threads = threads;
+    if (provenance) config.provenance = provenance_rules(*provenance, paths.size());
     auto scan = std::make_unique<PythonScan>();
     scan->config = config.measure;
     std::vector<SourceName> sources = source_names(paths);
@@ -166,7 +168,7 @@ void register_scan(py::module_& module) {
              py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
-             py::arg("stage") = "histogram")
+             py::arg("stage") = "histogram", py::arg("provenance") = py::none())
         .def("next", &PythonScan::next, py::arg("timeout") = -1.0)
         .def("progress", &progress)
         .def("cancel", [](PythonScan& self) { self.scan->cancel(); })

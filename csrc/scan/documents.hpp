@@ -16,6 +16,7 @@
 #include "ngram_runs.hpp"
 #include "perplexity.hpp"
 #include "profile.hpp"
+#include "provenance.hpp"
 #include "repeated_lines.hpp"
 #include "signals.hpp"
 #include "tokens.hpp"
@@ -56,6 +57,15 @@ struct DocumentColumns {
     std::vector<std::vector<double>> floats;
     std::vector<int64_t> replaced, byte_offset, line, id_offsets{0};
     std::vector<uint8_t> id_bytes, id_null;
+    // Of a scan with rules of provenance: the label, and the reason, which is empty where no rule matched.
+    std::vector<uint8_t> labels, reason_bytes;
+    std::vector<int64_t> reason_offsets{0};
+
+    void append(const Provenance& provenance) {
+        labels.push_back(static_cast<uint8_t>(provenance.label));
+        reason_bytes.insert(reason_bytes.end(), provenance.reason.begin(), provenance.reason.end());
+        reason_offsets.push_back(static_cast<int64_t>(reason_bytes.size()));
+    }
 };
 
 // A document's share of its block: ranges that end at these places.

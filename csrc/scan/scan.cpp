@@ -78,12 +78,15 @@ struct Scan::File {
 
 struct Scan::Worker {
     explicit Worker(const ScanConfig& config)
-        : parser(config.text_fields, config.id_field), counter(config.measure) {}
+        : parser(config.text_fields, config.id_field,
+                 config.provenance ? config.provenance->fields : std::vector<FieldPath>{}),
+          counter(config.measure) {}
 
     RecordParser parser;
     DocumentCounter counter;
     Tokenizer tokenizer;  // for Stage::kWords
     WorkerCounts counts;
+    ProvenanceTables provenance;  // of the current block
     File* last_file = nullptr;
     std::shared_ptr<OpenBatch> last_batch;  // that it merged something into
 };
@@ -351,13 +354,17 @@ void Scan::parse(File& file, Block block, Worker& worker) {
     result->order = block.order;
     if (const Vocabulary::View given_up = worker.counter.begin_block(); given_up && worker.last_batch)
         move_tally(*worker.last_batch, given_up, worker.counter);
-    if (config_.stage >= Stage::kJson) parse_lines(block, *result, worker);
+    if (config_.stage >= Stage::kJson) parse_lines(file, block, *result, worker);
+    if (config_.provenance) {
+        const std::lock_guard lock(provenance_mutex_);
+        profile_->provenance.take(worker.provenance);
+    }
     worker.counter.end_block(result->counts);
     give_back(std::move(block.buffer));
     deliver_result(file, std::move(result), worker);
 }
 
-void Scan::parse_lines(const Block& block, BlockResult& result, Worker& worker) {
+void Scan::parse_lines(const File& file, const Block& block, BlockResult& result, Worker& worker) {
     Account& account = result.account;
     if (block.lost_line != Malformed::kNone) {
         ++account.lines;
@@ -394,8 +401,10 @@ void Scan::parse_lines(const Block& block, BlockResult& result, Worker& worker) 
         ++account.documents;
         const auto* document = reinterpret_cast<const uint8_t*>(record.text.data());
         if (config_.stage >= Stage::kSignals) {
+            const Totals before = result.counts.totals;
             worker.counter.count(document, record.text.size(), {offset, line, record.replaced, record.has_id, record.id},
                                  result.counts, worker.counts.distributions);
+            if (config_.provenance) note_provenance(file, record, before, result, worker);
         } else if (config_.stage == Stage::kWords) {
             worker.tokenizer.begin(document, record.text.size(), config_.measure.tokens);
             TokenChunk chunk;
@@ -407,6 +416,14 @@ void Scan::parse_lines(const Block& block, BlockResult& result, Worker& worker) 
             result.counts.totals.bytes += record.text.size();
         }
     }
+}
+
+// Of the document just counted; `before` are the block's totals without it.
+void Scan::note_provenance(const File& file, const Record& record, const Totals& before, BlockResult& result, Worker& worker) {
+    const Provenance found = config_.provenance->find(file.index, record.values);
+    const Totals& totals = result.counts.totals;
+    worker.provenance.add(found, {1, totals.tokens - before.tokens, totals.bytes - before.bytes});
+    if (config_.measure.columns) result.counts.columns.append(found);
 }
 
 void Scan::deliver_result(File& file, std::unique_ptr<BlockResult> result, Worker& worker) {

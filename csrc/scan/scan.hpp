@@ -31,6 +31,7 @@ struct ScanConfig {
     MeasureConfig measure;
     std::vector<FieldPath> text_fields{{"text"}};
     FieldPath id_field{"id"};
+    std::shared_ptr<const ProvenanceRules> provenance;  // if there are rules
     uint64_t batch_tokens = 1 << 20;
     uint64_t max_types = 1 << 24;
     size_t max_record_bytes = size_t{64} << 20;
@@ -114,7 +115,8 @@ class Scan {
     void deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker);
     void cut_unit(File& file, Unit unit, std::vector<Block>& blocks);
     void parse(File& file, Block block, Worker& worker);
-    void parse_lines(const Block& block, BlockResult& result, Worker& worker);
+    void parse_lines(const File& file, const Block& block, BlockResult& result, Worker& worker);
+    void note_provenance(const File& file, const Record& record, const Totals& before, BlockResult& result, Worker& worker);
     void deliver_result(File& file, std::unique_ptr<BlockResult> result, Worker& worker);
     void assign(File& file, BlockResult& result);
     void merge(File& file, std::unique_ptr<BlockResult> result, Worker& worker);
@@ -127,6 +129,7 @@ class Scan {
 
     const ScanConfig config_;
     const std::shared_ptr<Profile> profile_;
+    std::mutex provenance_mutex_;  // of the profile's tables of provenance
 
     std::vector<std::unique_ptr<File>> files_;
 

@@ -55,11 +55,16 @@ const char* name_of(Malformed reason) {
     }
 }
 
-RecordParser::RecordParser(std::vector<FieldPath> text_fields, FieldPath id_field)
-    : text_fields_(std::move(text_fields)), id_field_(std::move(id_field)) {}
+RecordParser::RecordParser(std::vector<FieldPath> text_fields, FieldPath id_field, std::vector<FieldPath> value_fields)
+    : text_fields_(std::move(text_fields)),
+      id_field_(std::move(id_field)),
+      value_fields_(std::move(value_fields)),
+      values_(value_fields_.size()),
+      written_values_(value_fields_.size()) {}
 
 Record RecordParser::parse(const uint8_t* line, size_t size) {
     Record record;
+    record.values = values_;
     const bool begins_with_bom = size > 0 && line[0] == 0xEF;  // some versions of simdjson would skip it
     if (!begins_with_bom && parse_fast(line, size, record)) return record;
     return parse_strictly({reinterpret_cast<const char*>(line), size});
@@ -73,7 +78,10 @@ bool RecordParser::parse_fast(const uint8_t* line, size_t size, Record& record) 
         return true;
     }
     record.malformed = join_text(root, record);
-    if (record.malformed == Malformed::kNone) read_id(root, record);
+    if (record.malformed == Malformed::kNone) {
+        read_id(root, record);
+        read_values(root, {reinterpret_cast<const char*>(line), size});
+    }
     return true;
 }
 
@@ -113,8 +121,50 @@ void RecordParser::read_id(element root, Record& record) {
     }
 }
 
+void RecordParser::read_values(element root, std::string_view line) {
+    for (size_t i = 0; i < value_fields_.size(); ++i) {
+        FieldValue& value = values_[i] = {};
+        element found;
+        if (!find(root, value_fields_[i], found)) continue;
+        value.present = true;
+        switch (found.type()) {
+            case simdjson::dom::element_type::STRING: value.text = found.get_string().value_unsafe(); break;
+            case simdjson::dom::element_type::BOOL: value.text = found.get_bool().value_unsafe() ? "true" : "false"; break;
+            case simdjson::dom::element_type::INT64:
+                value.text = written_values_[i] = std::to_string(found.get_int64().value_unsafe());
+                break;
+            case simdjson::dom::element_type::UINT64:
+                value.text = written_values_[i] = std::to_string(found.get_uint64().value_unsafe());
+                break;
+            case simdjson::dom::element_type::DOUBLE:  // how it was written only the line knows
+                value.text = find_value(line, value_fields_[i]);
+                break;
+            default: value.present = false;
+        }
+    }
+}
+
+void RecordParser::read_values_strictly(std::string_view line) {
+    for (size_t i = 0; i < value_fields_.size(); ++i) {
+        FieldValue& value = values_[i] = {};
+        const std::string_view found = find_value(line, value_fields_[i]);
+        if (found.empty() || found.front() == '{' || found.front() == '[' || found.front() == 'n') continue;
+        value.present = true;
+        std::string& written = written_values_[i];
+        if (found.front() == '"') {
+            written.clear();
+            append_unescaped(found, written);
+        } else {
+            written = canonical_integer(found);
+            if (written.empty()) written = found;
+        }
+        value.text = written;
+    }
+}
+
 Record RecordParser::parse_strictly(std::string_view line) {
     Record record;
+    record.values = values_;
     const auto* bytes = reinterpret_cast<const uint8_t*>(line.data());
     if (unicode::valid_utf8_prefix(bytes, line.size()) != line.size()) return malformed(Malformed::kInvalidUtf8);
     if (!is_json(line)) return malformed(Malformed::kNotJson);
@@ -130,6 +180,7 @@ Record RecordParser::parse_strictly(std::string_view line) {
     }
     if (found_fields == 0) return malformed(Malformed::kNoTextField);
     record.text = joined_;
+    read_values_strictly(line);
     const std::string_view id = id_field_.empty() ? std::string_view{} : find_value(line, id_field_);
     if (id.empty()) return record;
     id_.clear();

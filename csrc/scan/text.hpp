@@ -5,9 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "provenance.hpp"
 
 namespace textassay {
 
@@ -35,11 +38,12 @@ struct Record {
     uint64_t replaced = 0;  // lone surrogates in the text
     bool has_id = false;
     std::string_view id;
+    std::span<const FieldValue> values;  // of the value fields, in their order
 };
 
 class RecordParser {
    public:
-    RecordParser(std::vector<FieldPath> text_fields, FieldPath id_field);
+    RecordParser(std::vector<FieldPath> text_fields, FieldPath id_field, std::vector<FieldPath> value_fields = {});
 
     // simdjson::SIMDJSON_PADDING bytes must be readable behind the line; what they hold doesn't matter.
     Record parse(const uint8_t* line, size_t size);
@@ -49,11 +53,16 @@ class RecordParser {
     Record parse_strictly(std::string_view line);
     Malformed join_text(simdjson::dom::element root, Record& record);
     void read_id(simdjson::dom::element root, Record& record);
+    void read_values(simdjson::dom::element root, std::string_view line);
+    void read_values_strictly(std::string_view line);
 
     const std::vector<FieldPath> text_fields_;
     const FieldPath id_field_;
+    const std::vector<FieldPath> value_fields_;
     simdjson::dom::parser parser_;
     std::string joined_, id_;
+    std::vector<FieldValue> values_;
+    std::vector<std::string> written_values_;  // those that are not as in the line
 };
 
 }  // namespace textassay

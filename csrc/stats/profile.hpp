@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "histogram.hpp"
+#include "provenance.hpp"
 #include "signals.hpp"
 
 namespace textassay {
@@ -31,12 +32,14 @@ struct Profile {
         totals.merge(other.totals);
         distributions.merge(other.distributions);
         histogram.merge(other.histogram);
+        provenance.merge(other.provenance);
     }
 
     const std::vector<Signal> signals;
     Totals totals;
     SignalHistograms distributions;
     Histogram histogram;
+    ProvenanceTables provenance;  // empty without rules
 };
 
 }  // namespace textassay

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
+    from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
     from textassay.version import __version__
@@ -36,6 +37,7 @@ _HOME = {
     "Profile": "profile",
     "ProfileError": "errors",
     "ProvenanceClassifier": "classifier",
+    "ProvenanceRules": "provenance",
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
@@ -59,6 +61,7 @@ __all__ = [
     "Profile",
     "ProfileError",
     "ProvenanceClassifier",
+    "ProvenanceRules",
     "ScanResult",
     "Scanner",
     "Table",

@@ -63,6 +63,54 @@ class DocumentColumns(TypedDict, total=False):
     """Length n + 1."""
     id_null: NDArray[np.bool_]
 
+    provenance: NDArray[np.uint8]
+    """The label, its number in `textassay.provenance.LABELS`; this and the next two in a scan with rules."""
+    provenance_reason_bytes: NDArray[np.uint8]
+    """UTF-8 of all reasons, one after the other; empty: no rule matched."""
+    provenance_reason_offsets: NDArray[np.int64]
+
+class ProvenanceTable(TypedDict):
+    """Documents, tokens and bytes of each of the four labels, by name."""
+
+    level: int
+    """Names whose hash is not below 2^(64 - level) are among the others."""
+    unnamed: NDArray[np.uint64]
+    """Shape (4, 3)."""
+    others: NDArray[np.uint64]
+    name_bytes: NDArray[np.uint8]
+    """Names in the order of their bytes."""
+    name_offsets: NDArray[np.int64]
+    """Length n + 1."""
+    counts: NDArray[np.uint64]
+    """Shape (n, 4, 3)."""
+
+class ProvenanceTables(TypedDict):
+    sources: ProvenanceTable
+    months: ProvenanceTable
+    reasons: ProvenanceTable
+
+class Provenance(TypedDict):
+    """Rules, as `ProvenanceRules.for_inputs` hands them over. A pattern is the state in which it begins."""
+
+    fields: Sequence[Sequence[str]]
+    source: int
+    """Which of the fields; -1: none. So is `date`."""
+    date: int
+    date_start: int
+    default: int
+    labels: NDArray[np.int64]
+    """Of each rule. So are `names`, `generators` (a field, or -1), and `condition_ends` (in `conditions`)."""
+    names: Sequence[bytes]
+    generators: NDArray[np.int64]
+    condition_ends: NDArray[np.int64]
+    conditions: NDArray[np.int64]
+    """Shape (n, 3): field, pattern, whether it is negated."""
+    applies: NDArray[np.uint8]
+    """Shape (inputs, rules)."""
+    classes: NDArray[np.uint8]
+    transitions: NDArray[np.uint16]
+    accepting: NDArray[np.uint8]
+
 class SignalState(TypedDict):
     bins: NDArray[np.uint64]
     nulls: int
@@ -119,6 +167,9 @@ class ProfileState:
     def bounded(self) -> Bounded | None:
         """None while exact."""
     def add_bounded(self, bounded: Bounded) -> None: ...
+    def provenance(self) -> ProvenanceTables: ...
+    def add_provenance(self, tables: ProvenanceTables) -> None:
+        """Raises ValueError where arrays don't fit together."""
     def merge(self, other: ProfileState) -> None:
         """Adds `other`, which is unchanged. Raises ValueError where signals or max_types differ."""
     def copy(self) -> ProfileState: ...
@@ -204,8 +255,9 @@ class Scan:
         threads: int = 1,
         documents: bool = True,
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
+        provenance: Provenance | None = None,
     ) -> None:
-        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. `ngram_folder`: where sorted runs of 3-grams of the anchor's words go (records of two uint64: middle << 32 | first, last << 32 | count), counted in `ngram_memory` bytes."""
+        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of 3-grams of the anchor's words go (records of two uint64: middle << 32 | first, last << 32 | count), counted in `ngram_memory` bytes."""
     def next(self, timeout: float = -1.0) -> Event | None:
         """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one."""
     def progress(self) -> dict[str, int]:

@@ -42,6 +42,8 @@ class Configuration:
     anchor: str = ""
     """Digest of the anchor; empty where nothing is compared with one."""
     unicode: str = UNICODE_VERSION
+    provenance: str = ""
+    """Digest of the rules of provenance; empty without rules."""
 
     def check_same(self, other: "Configuration") -> None:
         """Raises `UsageError` naming each setting that differs."""

@@ -14,6 +14,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from textassay.provenance import LABELS
 from textassay.table import Table
 
 GROUP_ROWS = 1 << 17
@@ -90,34 +91,54 @@ def _numbered(file: int, columns: Columns) -> Columns:
 
 
 def with_ids(columns: Columns) -> dict[str, NDArray[Any]]:
-    """The columns with `id` as the first: an array of str and None in place of the backend's buffers."""
-    data, offsets = columns["id_bytes"].tobytes(), columns["id_offsets"].tolist()
-    ids = np.empty(len(offsets) - 1, object)
-    for row, null in enumerate(columns["id_null"].tolist()):
-        ids[row] = None if null else data[offsets[row] : offsets[row + 1]].decode()
-    return {"id": ids} | plain_columns(columns)
+    """The columns with `id` as the first: arrays of str and None in place of the backend's buffers."""
+    ids = _texts(columns["id_bytes"], columns["id_offsets"], columns["id_null"])
+    return {"id": ids} | plain_columns(columns) | _label_columns(columns)
+
+
+def _texts(data: NDArray[np.uint8], offsets: NDArray[np.int64], null: NDArray[np.bool_]) -> NDArray[Any]:
+    whole, places = data.tobytes(), offsets.tolist()
+    texts = np.empty(len(null), object)
+    for row, is_null in enumerate(null.tolist()):
+        texts[row] = None if is_null else whole[places[row] : places[row + 1]].decode()
+    return texts
+
+
+def _label_columns(columns: Columns) -> dict[str, NDArray[Any]]:
+    if "provenance" not in columns:
+        return {}
+    reasons = _texts(columns["provenance_reason_bytes"], columns["provenance_reason_offsets"], _no_reason(columns))
+    return {"provenance": np.array(LABELS, object)[columns["provenance"]], "provenance_reason": reasons}
+
+
+def _no_reason(columns: Columns) -> NDArray[np.bool_]:
+    return np.diff(columns["provenance_reason_offsets"]) == 0
 
 
 def plain_columns(columns: Columns) -> dict[str, NDArray[Any]]:
-    """Place of the document first, then signals, without the id."""
-    names = [name for name in columns if not name.startswith("id_") and name not in ("byte_offset", "line")]
+    """Place of the document first, then signals, without the id and the label."""
+    left_out = ("id_", "provenance", "byte_offset", "line")
+    names = [name for name in columns if not name.startswith(left_out)]
     return {name: columns[name] for name in ("byte_offset", "line", *names)}
+
+
+def column_kinds(signals: Sequence[str], integers: frozenset[str], are_labelled: bool) -> dict[str, str]:
+    """Names and types of the columns to write; `integers` are the signals that are integers."""
+    kinds = {name: "int64" if name in integers else "double" for name in signals}
+    kinds = {"id": "string", "byte_offset": "int64", "line": "int64"} | kinds | {"n_replaced": "int64"}
+    return kinds | ({"provenance": "label", "provenance_reason": "string"} if are_labelled else {})
 
 
 class WrittenDocuments:
     """Writes one file per input into `folder`, in a thread."""
 
-    def __init__(
-        self, folder: Path, names: Sequence[str], signals: Sequence[str], integers: frozenset[str], as_parquet: bool
-    ):
-        """`names` are the inputs' names, `integers` the signals that are integers."""
+    def __init__(self, folder: Path, names: Sequence[str], kinds: Mapping[str, str], as_parquet: bool) -> None:
+        """`names` are the inputs' names, `kinds` what `column_kinds` gave."""
         folder.mkdir()
         self.paths = [
             folder / file_name(i, name, ".parquet" if as_parquet else ".jsonl.zst") for i, name in enumerate(names)
         ]
         self._open: dict[int, RowFile] = {}
-        kinds = {name: "int64" if name in integers else "double" for name in signals}
-        kinds = {"id": "string", "byte_offset": "int64", "line": "int64"} | kinds | {"n_replaced": "int64"}
         self._kind = ParquetRows if as_parquet else JsonRows
         self._kinds = kinds
         self._queue: queue.Queue[tuple[int, Columns | None] | None] = queue.Queue(QUEUE_LENGTH)
@@ -174,8 +195,8 @@ class WrittenDocuments:
 
 
 class ParquetRows:
-    """A Parquet file. Values of a scan hardly repeat, so no dictionaries; positions grow, so those are stored as
-    differences.
+    """A Parquet file. Values of a scan hardly repeat, so no dictionaries but for labels and their reasons; positions
+    grow, so those are stored as differences.
     """
 
     def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
@@ -183,14 +204,16 @@ class ParquetRows:
         import pyarrow.parquet
 
         self._pa = pyarrow
-        self._schema = pyarrow.schema([(name, getattr(pyarrow, _ARROW_TYPES[kind])()) for name, kind in kinds.items()])
+        types = {"string": pyarrow.string(), "int64": pyarrow.int64(), "double": pyarrow.float64()}
+        types["label"] = pyarrow.dictionary(pyarrow.int8(), pyarrow.string())
+        self._schema = pyarrow.schema([(name, types[kind]) for name, kind in kinds.items()])
         self._stream = path.open("wb")
         self._writer = pyarrow.parquet.ParquetWriter(
             self._stream,
             self._schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=False,
+            use_dictionary=[name for name in kinds if name.startswith("provenance")],
             column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == "int64"},
         )
         self._waiting: list[Any] = []
@@ -224,28 +247,36 @@ class ParquetRows:
         self._rows -= rows
 
     def _batch(self, columns: Columns) -> Any:
-        arrays = [
-            self._ids(columns) if name == "id" else self._pa.array(columns[name], from_pandas=True)
-            for name in self._schema.names
-        ]
+        arrays = [self._array(name, columns) for name in self._schema.names]
         return self._pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
-    def _ids(self, columns: Columns) -> Any:
-        valid = np.packbits(~columns["id_null"], bitorder="little")
-        offsets = columns["id_offsets"].astype(np.int32)
-        buffers = [self._pa.py_buffer(part) for part in (valid, offsets, columns["id_bytes"])]
-        return self._pa.Array.from_buffers(self._pa.string(), len(offsets) - 1, buffers)
+    def _array(self, name: str, columns: Columns) -> Any:
+        if name == "id":
+            return self._strings(name, columns, columns["id_null"])
+        if name == "provenance_reason":
+            return self._strings(name, columns, _no_reason(columns))
+        if name == "provenance":
+            return self._pa.DictionaryArray.from_arrays(columns[name].astype(np.int8), list(LABELS))
+        return self._pa.array(columns[name], from_pandas=True)
+
+    def _strings(self, name: str, columns: Columns, null: NDArray[np.bool_]) -> Any:
+        valid = np.packbits(~null, bitorder="little")
+        offsets = columns[f"{name}_offsets"].astype(np.int32)
+        buffers = [self._pa.py_buffer(part) for part in (valid, offsets, columns[f"{name}_bytes"])]
+        return self._pa.Array.from_buffers(self._pa.string(), len(null), buffers)
 
 
-_ARROW_TYPES = {"string": "string", "int64": "int64", "double": "float64"}
-_NUMPY_TYPES = {"string": object, "int64": np.int64, "double": np.float64}
+_NUMPY_TYPES = {"string": object, "label": object, "int64": np.int64, "double": np.float64}
 
 
 def _read_parquet(path: Path, kinds: Mapping[str, str]) -> Columns:
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path, columns=list(kinds))
-    return {name: table[name].to_numpy() for name in kinds}
+    plain = {
+        name: table[name].cast(pyarrow.string()) if kind == "label" else table[name] for name, kind in kinds.items()
+    }
+    return {name: column.to_numpy() for name, column in plain.items()}
 
 
 def _read_lines(path: Path, kinds: Mapping[str, str]) -> Columns:

@@ -13,6 +13,7 @@ from textassay.atomic import replacing
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, configure
 from textassay.distribution import describe
 from textassay.lexicon import Lexicon
+from textassay.provenance_tables import describe_provenance
 from textassay.sampled import estimated_spectrum, sketched, tokens_of
 from textassay.spectrum import Figure, Spectrum, figures, rarefaction_sizes, rarefied_types, spectrum_table
 from textassay.tap_reader import read_profile
@@ -203,6 +204,13 @@ class Profile:
     def histogram(self, signal: str) -> np.ndarray:
         """Bins (uint64) of a document or batch signal; `signals.bins_of(signal)` says what they hold."""
         return self._state.signal(signal)["bins"]
+
+    def provenance(self) -> dict[str, Any] | None:
+        """Documents, tokens and bytes by label: of the corpus, its sources, months and reasons; see
+        `provenance_tables.describe_provenance`. None where there were no rules.
+        """
+        rules = self.configuration.provenance
+        return describe_provenance(rules, self._state.provenance()) if rules else None
 
     def summary(self) -> dict[str, Any]:
         """The figures of METRICS section 3. None where a figure has no value.

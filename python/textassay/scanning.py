@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
@@ -19,13 +19,14 @@ from textassay.anchor.anchor import Anchor, as_anchor
 from textassay.batches import Batches
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure
 from textassay.cpus import usable_cpus
-from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments
+from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
 from textassay.errors import OutputError, OutputWarning, UsageError
 from textassay.fields import parse_field
 from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
+from textassay.provenance import ProvenanceRules
 from textassay.spool import Spool
 from textassay.summary import inputs_of, summary_of
 from textassay.table import Table
@@ -112,6 +113,7 @@ def scan(
     id_field: str = "id",
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
+    provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
     max_types: int = MAX_TYPES,
@@ -128,7 +130,8 @@ def scan(
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
-    perplexity, oov_rate and tail_share. `threads` defaults to the CPUs that this process may use.
+    perplexity, oov_rate and tail_share. `provenance` are the rules, or their file, that give every document a label
+    (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
 
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
     `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
@@ -140,6 +143,11 @@ def scan(
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
+    rules = ProvenanceRules.load(provenance) if isinstance(provenance, (str, PathLike)) else provenance
+    if rules is not None:
+        configuration = replace(configuration, provenance=rules.digest)
+        if len(fields) + len(rules.fields) > MAX_TEXT_FIELDS:
+            raise UsageError(f"{len(fields)} text fields and {len(rules.fields)} of rules: wanted {MAX_TEXT_FIELDS}")
     if entropy_floor is not None and not entropy_floor >= 0:
         raise UsageError(f"entropy_floor={entropy_floor}: wanted bits, from 0")
     used_threads = usable_cpus() if threads is None else threads
@@ -157,6 +165,7 @@ def scan(
         "max_record_bytes": max_record_bytes,
         "max_window_log": max_window_log,
         "threads": used_threads,
+        "provenance": None if rules is None else rules.for_inputs([file.name for file in files]),
     }
     form = _document_form(documents, out is not None)
     about = None if used_anchor is None or not configuration.anchor else used_anchor.identity()
@@ -228,7 +237,8 @@ class _Job:
             return NoDocuments()
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
         folder = self.folder.partial / "documents"
-        return WrittenDocuments(folder, self.names, self.configuration.signals, integers, self.form == "parquet")
+        kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
+        return WrittenDocuments(folder, self.names, kinds, self.form == "parquet")
 
     def run(
         self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None, started: tuple[float, float]
@@ -336,10 +346,11 @@ class _Job:
         folder.commit()
 
     def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
-        settings = {name: value for name, value in options.items() if name not in ("markers", "anchor", "threads")}
+        settings = {name: value for name, value in options.items() if name not in ("markers", "anchor", "provenance", "threads")}
         settings |= {
             "markers": self.configuration.markers,
             "anchor": self.configuration.anchor,
+            "provenance": self.configuration.provenance,
             "entropy_floor": self.floor,
             "documents": self.form,
         }

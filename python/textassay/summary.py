@@ -11,8 +11,8 @@ DAMAGED_SHOWN = 100
 
 
 def summary_of(profile: Profile, inputs: Mapping[str, Any], batches: Mapping[str, Any]) -> dict[str, Any]:
-    """Equal for equal input: `performance` is for the caller to add."""
-    return {
+    """Equal for equal input: `performance` is for the caller to add. `provenance` is there if there were rules."""
+    summary = {
         "schema": SCHEMA,
         "configuration": _configuration(profile),
         "inputs": dict(inputs),
@@ -25,6 +25,8 @@ def summary_of(profile: Profile, inputs: Mapping[str, Any], batches: Mapping[str
             "distributions": profile.batch_distributions(),
         },
     }
+    provenance = profile.provenance()
+    return summary if provenance is None else summary | {"provenance": provenance}
 
 
 def _configuration(profile: Profile) -> dict[str, Any]:

@@ -10,7 +10,8 @@ bytes.
 
 All numbers are little-endian. Chunks come in this order: "BINS" (all histograms, one after the other), "TYPE"
 (exact types, in token order), and past the type limit "CNTS" and "DOCS" (a sketch row each) and "FREQ" (frequent
-types, in token order). A chunk of types holds columns: token lengths (u32), then, for TYPE, count, count - document
+types, in token order); with rules of provenance, whose digest is in the configuration then, "SRCS", "MNTH" and "RSNS"
+(sources, months and reasons, in order of their names; of each label documents, tokens and bytes: 12 numbers). A chunk of types holds columns: token lengths (u32), then, for TYPE, count, count - document
 frequency, count - peak, for FREQ the peak (u64), then the tokens' bytes. A column is stored by significance of its
 bytes, all lowest bytes first: the upper planes are mostly zero.
 
@@ -34,6 +35,10 @@ CHUNK_BYTES = 1 << 24
 """Token bytes in a chunk of more than one type."""
 
 BINS, TYPES, COUNT_ROW, DOCUMENT_ROW, FREQUENT, END = b"BINS", b"TYPE", b"CNTS", b"DOCS", b"FREQ", b"END "
+PROVENANCE = {"sources": b"SRCS", "months": b"MNTH", "reasons": b"RSNS"}
+PROVENANCE_NAMES = 1 << 16
+PROVENANCE_NAME_BYTES = 256
+PROVENANCE_COLUMNS = 12
 SKETCH_ROWS = 4
 TOTALS = ("n_documents", "n_tokens", "n_bytes", "n_chars", "n_sentences", "n_replaced", "n_batches")
 
@@ -58,4 +63,4 @@ def from_planes(data: bytes, start: int, n: int, dtype: str = "<u8") -> NDArray[
     """The column of `n` numbers whose planes begin at byte `start`."""
     size = np.dtype(dtype).itemsize
     planes = np.frombuffer(data, np.uint8, n * size, start).reshape(size, n)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(n)
+    return planes.T.copy().view(dtype).reshape(n)  # always a copy: of one number the planes may lie anywhere

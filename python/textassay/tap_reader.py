@@ -5,6 +5,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -58,6 +59,7 @@ class _Reader:
         self._guarded(state.add_totals, header["totals"])
         exact = self._types(header, state)
         self._bounded(header, state, exact, configuration.max_types)
+        self._provenance(header, state)
         self._footer()
         return configuration, state
 
@@ -98,7 +100,8 @@ class _Reader:
             header = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise self._fail(f"wanted a JSON header: {error}") from error
-        _check(header, _HEADER, "header", self._fail)
+        is_labelled = isinstance(header, dict) and "provenance" in header
+        _check(header, _HEADER | ({"provenance": "an object"} if is_labelled else {}), "header", self._fail)
         _check(header["totals"], _TOTALS, "totals", self._fail)
         if header["bounded"] is not None:
             _check(header["bounded"], _BOUNDED, "bounded", self._fail)
@@ -106,7 +109,10 @@ class _Reader:
 
     def _configuration(self, header: dict[str, Any]) -> Configuration:
         given = header["configuration"]
-        _check(given, _CONFIGURATION, "configuration", self._fail)
+        is_labelled = "provenance" in header
+        _check(given, _CONFIGURATION | ({"provenance": "a string"} if is_labelled else {}), "configuration", self._fail)
+        if is_labelled and not given["provenance"]:
+            raise self._fail("wanted the digest of the rules beside what was labelled by them, found none")
         signals = given["signals"]
         known = _backend.get().SIGNALS
         if signals != [name for name in known if name in signals]:
@@ -259,6 +265,61 @@ class _Reader:
             "peaks": peaks,
         }
 
+    def _provenance(self, header: dict[str, Any], state: Any) -> None:
+        """The tables of labels, each of which holds all documents."""
+        sizes = header.get("provenance")
+        if sizes is None:
+            return
+        _check(sizes, dict.fromkeys(tap.PROVENANCE, "an object"), "provenance", self._fail)
+        tables = {name: self._provenance_table(name, sizes[name]) for name in tap.PROVENANCE}
+        whole = [header["totals"][name] for name in ("n_documents", "n_tokens", "n_bytes")]
+        by_label = [_label_sums(table) for table in tables.values()]
+        found = [sum(by_label[0][place::3]) for place in range(3)]
+        if found != whole or any(one != by_label[0] for one in by_label):
+            raise self._fail(
+                f"wanted labels of {whole} documents, tokens and bytes, the same in all tables, found {found}"
+            )
+        self._guarded(state.add_provenance, tables)
+
+    def _provenance_table(self, name: str, sizes: Any) -> dict[str, Any]:
+        _check(sizes, _PROVENANCE, name, self._fail)
+        level, left = sizes["level"], sizes["n"]
+        lists = (sizes["unnamed"], sizes["others"])
+        if not all(len(one) == tap.PROVENANCE_COLUMNS and all(_is(n, _NUMBER) for n in one) for one in lists):
+            raise self._fail(f"wanted {tap.PROVENANCE_COLUMNS} numbers as unnamed and others of {name}")
+        if level > 64 or left > tap.PROVENANCE_NAMES or level == 0 and any(sizes["others"]):
+            raise self._fail(
+                f"wanted a level up to 64, {tap.PROVENANCE_NAMES} names, and no others on level 0 of {name}"
+            )
+        parts, last = [], None
+        while left:
+            names, columns = self._type_columns(tap.PROVENANCE[name], left, last, tap.PROVENANCE_COLUMNS)
+            parts.append((names["token_bytes"], np.diff(names["token_offsets"]), np.stack(columns, axis=1)))
+            left -= len(columns[0])
+            last = _last_token(names)
+        data = np.concatenate([np.zeros(0, np.uint8), *(part[0] for part in parts)])
+        lengths = np.concatenate([np.zeros(1, np.int64), *(part[1] for part in parts)])
+        counts = np.concatenate([np.zeros((0, tap.PROVENANCE_COLUMNS), np.uint64), *(part[2] for part in parts)])
+        offsets = np.cumsum(lengths)
+        self._check_names(name, level, data.tobytes(), offsets.tolist())
+        if counts.max(initial=0) >= 1 << 63 or not counts[:, ::3].any(axis=1).all():
+            raise self._fail(f"wanted documents of each of the {name}, and counts below 2^63")
+        shaped = {key: np.array(sizes[key], np.uint64).reshape(4, 3) for key in ("unnamed", "others")}
+        shaped |= {"counts": counts.reshape(-1, 4, 3)}
+        return {"level": level, "name_bytes": data, "name_offsets": offsets} | shaped
+
+    def _check_names(self, table: str, level: int, data: bytes, offsets: list[int]) -> None:
+        for begin, end in pairwise(offsets):
+            name = data[begin:end]
+            if len(name) > tap.PROVENANCE_NAME_BYTES or _backend.get().token_hash(name) >> (64 - level):
+                raise self._fail(
+                    f"wanted names of at most {tap.PROVENANCE_NAME_BYTES} bytes, of level {level}, in {table}"
+                )
+            try:
+                name.decode()
+            except UnicodeDecodeError as error:
+                raise self._fail(f"wanted UTF-8 as names of {table}: {error}") from error
+
     def _footer(self) -> None:
         self.offset = self.stream.tell()
         footer = self._take(12, "footer")
@@ -271,6 +332,13 @@ class _Reader:
         self.offset = self.stream.tell()
         if self.offset != self.size:
             raise self._fail(f"wanted the end of the file, found {self.size - self.offset} more bytes")
+
+
+def _label_sums(table: Mapping[str, Any]) -> list[int]:
+    """Documents, tokens and bytes of each label: 12 sums that may be as large as they like."""
+    columns = table["counts"].reshape(-1, tap.PROVENANCE_COLUMNS).T.tolist()
+    rest = zip(table["unnamed"].ravel().tolist(), table["others"].ravel().tolist(), strict=True)
+    return [sum(column) + sum(more) for column, more in zip(columns, rest, strict=True)]
 
 
 def _last_token(types: Mapping[str, Any]) -> bytes:
@@ -331,6 +399,7 @@ _HEADER = {
     "bounded": "an object or null",
 }
 _BOUNDED = dict.fromkeys(("level", "floor_level", "width", "n_frequent"), _NUMBER)
+_PROVENANCE = {"level": _NUMBER, "n": _NUMBER, "unnamed": "a list", "others": "a list"}
 _TOTALS = dict.fromkeys(tap.TOTALS, _NUMBER)
 _SUMS = {"bins": _NUMBER, "nulls": _NUMBER, "sum": _INTEGER, "sum_squares": _INTEGER}
 

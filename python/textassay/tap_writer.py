@@ -79,13 +79,26 @@ def _header_of(configuration: Configuration, state: Any, bounded: Any) -> dict[s
             "sum": int(signal["sum"]),
             "sum_squares": int(signal["sum_squares"]),
         }
-    return {
-        "configuration": asdict(configuration),
+    header = {
+        "configuration": _given(configuration),
         "totals": {name: int(value) for name, value in state.totals().items()},
         "signals": sums,
         "n_types": int(state.n_types),
         "bounded": None if bounded is None else _bounded_sizes(bounded),
     }
+    if configuration.provenance:
+        header["provenance"] = {name: _provenance_sizes(table) for name, table in state.provenance().items()}
+    return header
+
+
+def _given(configuration: Configuration) -> dict[str, Any]:
+    """A profile that knows nothing of provenance is written as before there were rules for it."""
+    return {name: value for name, value in asdict(configuration).items() if name != "provenance" or value}
+
+
+def _provenance_sizes(table: Any) -> dict[str, Any]:
+    sums = {name: table[name].ravel().tolist() for name in ("unnamed", "others")}
+    return {"level": int(table["level"]), "n": len(table["name_offsets"]) - 1} | sums
 
 
 def _bounded_sizes(bounded: Any) -> dict[str, int]:
@@ -99,12 +112,24 @@ def _chunks_of(configuration: Configuration, state: Any, bounded: Any) -> Iterat
     yield tap.BINS, len(bins), to_planes(bins)
     for batch in type_batches(state):
         yield from _type_chunks(tap.TYPES, batch, _exact_columns)
-    if bounded is None:
-        return
+    if bounded is not None:
+        yield from _bounded_chunks(bounded)
+    if configuration.provenance:
+        yield from _provenance_chunks(state.provenance())
+
+
+def _bounded_chunks(bounded: Any) -> Iterator[tuple[bytes, int, bytes]]:
     for kind, sketch in ((tap.COUNT_ROW, bounded["count_sketch"]), (tap.DOCUMENT_ROW, bounded["document_sketch"])):
         for row in sketch:
             yield kind, len(row), to_planes(row)
     yield from _type_chunks(tap.FREQUENT, bounded["frequent"], lambda types, part: [types["peaks"][part]])
+
+
+def _provenance_chunks(tables: Any) -> Iterator[tuple[bytes, int, bytes]]:
+    for name, table in tables.items():
+        names = {"token_bytes": table["name_bytes"], "token_offsets": table["name_offsets"]}
+        columns = table["counts"].reshape(-1, tap.PROVENANCE_COLUMNS).T
+        yield from _type_chunks(tap.PROVENANCE[name], names, lambda _, part, columns=columns: list(columns[:, part]))
 
 
 def _exact_columns(types: Any, part: slice) -> list[NDArray[np.uint64]]:

@@ -4,16 +4,18 @@ from textassay._numba.documents import BYTE_OFFSET, LINE, N_REPLACED, mark_words
 from textassay._numba.jit import inlined, kernel
 from textassay._numba.lanes import PADDING, byte_at, mask_equal, trailing_zeros
 from textassay._numba.measurer import BATCH_FULL, DONE, NEEDS_TEXT_ROOM, ROWS_FULL, tally_text
+from textassay._numba.provenance import find_provenance
 from textassay._numba.records import FINE, REASONS, TOO_LONG, parse_record, write_id, write_text
 
 STAGES = ("decompress", "json", "words", "signals", "histogram")
 _WORDS, _SIGNALS, _HISTOGRAM = 2, 3, 4
 
 # What a scan of a file keeps in one int64 array: where it is, what it has in hand, what it has counted.
-(LINES, BASE, ROWS, ERRORS, ID_BYTES, NEEDED) = range(6)  # BASE: offset in the stream of the block's first byte
-(PARSED, MALFORMED, BLANK, OVERLONG, DOCUMENTS) = range(6, 11)
-TEXT_BYTES, WORDS = 11, 12  # only of stages that measure nothing
-BY_REASON = 13
+# BASE: offset in the stream of the block's first byte; FILE: its number among the inputs.
+(LINES, BASE, ROWS, ERRORS, ID_BYTES, NEEDED, FILE, KEY_ENDS) = range(8)
+(PARSED, MALFORMED, BLANK, OVERLONG, DOCUMENTS) = range(8, 13)
+TEXT_BYTES, WORDS = 13, 14  # only of stages that measure nothing
+BY_REASON = 15
 COUNTERS = BY_REASON + len(REASONS)
 
 _LF, _CR = 10, 13
@@ -66,6 +68,16 @@ def _finish_row(block, begin, fields, rows, state):
     state[ROWS] = row + 1
 
 
+@inlined
+def _note_provenance(block, fields, rules, text, rows, state):
+    """Of the row that is about to be finished; its text is done with."""
+    row = state[ROWS]
+    rows.labels[row] = find_provenance(
+        block, fields, rules, state[FILE], text, rows.keys, rows.key_ends, row, state[KEY_ENDS]
+    )
+    state[KEY_ENDS] = rows.key_ends[row, 2]
+
+
 @kernel
 def note_error(rows, state, offset, size, reason):
     """Counts a malformed line of `size` bytes, and takes it down; there is room."""
@@ -80,8 +92,9 @@ def note_error(rows, state, offset, size, reason):
 
 @kernel
 def scan_lines(
-    block, begin, searched, end, is_final, max_bytes, fields, choice, work, batch, batch_tokens, stage, rows, state
-):
+    block, begin, searched, end, is_final, max_bytes, fields, rules, choice, work, batch, batch_tokens, stage, rows,
+    state,
+):  # fmt: skip
     """Handles lines of block[begin:end] as far as it goes: why it stopped, and where to go on.
 
     `searched`: no line feed stands before it. Without `is_final`, a last line that is not ended is left.
@@ -111,6 +124,8 @@ def scan_lines(
                 if status != DONE and status != BATCH_FULL:
                     return status, begin
                 if stage >= _SIGNALS:
+                    if rules.is_on:
+                        _note_provenance(block, fields, rules, work.text, rows, state)
                     _finish_row(block, begin, fields, rows, state)
                 state[PARSED] += behind - begin
                 state[DOCUMENTS] += 1

@@ -33,7 +33,7 @@ from textassay._numba.documents import (
 from textassay._numba.histogram import copy_bytes
 from textassay._numba.jit import kernel
 from textassay._numba.ngram_runs import NgramRuns, append_ngrams, combined
-from textassay._numba.profile import ProfileState, count_batch, count_documents
+from textassay._numba.profile import ProfileState, count_batch, count_documents, count_provenance
 from textassay._numba.tokens import NO_ROOM
 from textassay._numba.utf8 import first_invalid
 
@@ -183,6 +183,10 @@ class Tally:
     def count_documents(self, integers: np.ndarray, floats: np.ndarray) -> None:
         """Their tokens are counted with their batch."""
         count_documents(self.profile, integers, floats)
+
+    def count_provenance(self, label: int, names: Sequence[bytes], tokens: int, size: int) -> None:
+        """One document of this source, month and reason."""
+        count_provenance(self.profile, label, names, tokens, size)
 
 
 class Measurer:

@@ -5,8 +5,8 @@ Up to `max_types` types the corpus table is exact. Beyond, it keeps the types wh
 only rise, and a type that leaves the table takes all its counts along, so neither order nor grouping shows.
 """
 
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from textassay._numba.histogram import (
 )
 from textassay._numba.jit import inlined, kernel
 from textassay._numba.lanes import ONE, PADDING, leading_zeros
+from textassay._numba.provenance import ProvenanceTables
 from textassay._numba.signal_bins import SignalBins, SignalState
 
 TOTALS = ("n_documents", "n_tokens", "n_bytes", "n_chars", "n_sentences", "n_replaced", "n_batches")
@@ -314,6 +315,7 @@ class ProfileState:
         self._max_frequent = max(_LEAST_FREQUENT, self._max_types // 16)
         self._sketches: tuple[np.ndarray, np.ndarray] | None = None  # of counts and of document frequencies
         self._frequent = new_table(64, 1024)
+        self._provenance = ProvenanceTables()
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -479,6 +481,16 @@ class ProfileState:
         self._raise_floor(floor)
         self._settle(self._level)
 
+    # --- provenance
+
+    def provenance(self) -> dict[str, Any]:
+        """Counts by source, month and reason."""
+        return self._provenance.arrays()
+
+    def add_provenance(self, tables: Mapping[str, Any]) -> None:
+        """Raises ValueError where the arrays don't fit together."""
+        self._provenance.add(tables)
+
     # --- merge
 
     def merge(self, other: "ProfileState") -> None:
@@ -492,6 +504,7 @@ class ProfileState:
         self.add_totals(other._totals)
         for name, bins in other._bins.items():
             self._bins[name].merge(bins.state())
+        self._provenance.merge(other._provenance)
         if other._sketches is not None:
             self._add_bounded(other._level, other._floor, other._sketches, other._frequent)
         self._add_table(other._table, PEAK)
@@ -501,6 +514,7 @@ class ProfileState:
         new._totals = dict(self._totals)
         for name, bins in self._bins.items():
             new._bins[name].merge(bins.state())
+        new._provenance.merge(self._provenance)
         new._table, new._frequent = copy_table(self._table), copy_table(self._frequent)
         new._level, new._floor = self._level, self._floor
         if self._sketches is not None:
@@ -531,3 +545,8 @@ def count_batch(profile: ProfileState, batch: Batch) -> tuple[np.ndarray, np.nda
     profile._totals["n_batches"] += 1
     profile._add_table(batch.table, COUNT)
     return integers, floats
+
+
+def count_provenance(profile: ProfileState, label: int, names: Sequence[bytes], tokens: int, size: int) -> None:
+    """One document of this source, month and reason."""
+    profile._provenance.count(label, names, tokens, size)

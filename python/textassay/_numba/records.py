@@ -28,11 +28,11 @@ _KIND, _BEGIN, _END = range(3)
 _VALUE, _KEY, _AFTER_VALUE = range(3)
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _DOT, _ZERO, _NINE = 34, 92, 44, 58, 45, 46, 48, 57
-_BRACE, _BRACE_END, _BRACKET, _BRACKET_END, _U = 123, 125, 91, 93, 117
+_BRACE, _BRACE_END, _BRACKET, _BRACKET_END, _N, _U = 123, 125, 91, 93, 110, 117
 
 
 class Fields(NamedTuple):
-    """The paths: all text fields in order, then the id."""
+    """The paths: all text fields in order, then the id, then the value fields."""
 
     components: np.ndarray
     """uint8: the bytes of all components."""
@@ -53,17 +53,22 @@ class Fields(NamedTuple):
     """int64 for each depth: index of the array's current element."""
     scratch: np.ndarray
     """uint8: a key without its escapes."""
+    n_texts: int
+    """Paths that are text fields."""
 
 
-def build_fields(text_fields: Sequence[Sequence[str]], id_field: Sequence[str]) -> Fields:
+def build_fields(
+    text_fields: Sequence[Sequence[str]], id_field: Sequence[str], value_fields: Sequence[Sequence[str]] = ()
+) -> Fields:
     """Raises ValueError where there is no text field, one without keys, or too many."""
     if not text_fields:
         raise ValueError("text_fields: wanted at least one")
     if not all(text_fields):
         raise ValueError("text field: wanted at least one key, got none")
-    paths = [*text_fields, id_field]
+    paths = [*text_fields, id_field, *value_fields]
     if len(paths) > MAX_PATHS:
-        raise ValueError(f"text_fields: wanted at most {MAX_PATHS - 1}, got {len(text_fields)}")
+        most = MAX_PATHS - 1 - len(value_fields)
+        raise ValueError(f"text_fields: wanted at most {most}, got {len(text_fields)}")
     names = [name.encode() for path in paths for name in path]
     offsets = np.cumsum([0, *map(len, names)])
     longest = max(map(len, names))
@@ -78,6 +83,7 @@ def build_fields(text_fields: Sequence[Sequence[str]], id_field: Sequence[str]) 
         np.zeros(MAX_DEPTH + 1, np.uint8),
         np.zeros(MAX_DEPTH + 1, np.int64),
         np.zeros(longest + 8, np.uint8),
+        len(text_fields),
     )
 
 
@@ -432,7 +438,7 @@ def parse_record(line, begin, end, fields):
     if reason != FINE:
         return reason
     present, strings = 0, 0
-    for path in range(len(fields.open_at) - 1):
+    for path in range(fields.n_texts):
         present += fields.found[path, _KIND] != _ABSENT
         strings += fields.found[path, _KIND] == _STRING
     if present == 0:
@@ -444,7 +450,7 @@ def parse_record(line, begin, end, fields):
 def write_text(line, fields, text):
     """The text of the record just parsed; returns its size and the lone surrogates in it."""
     at, replaced, is_first = 0, 0, True
-    for path in range(len(fields.open_at) - 1):
+    for path in range(fields.n_texts):
         if fields.found[path, _KIND] == _STRING:
             if not is_first:
                 text[at] = text[at + 1] = 10
@@ -473,7 +479,7 @@ def _fits_64_bits(line, begin, end):
 @kernel
 def write_id(line, fields, target, at):
     """The id of the record just parsed; returns the offset behind it, or -1 for null."""
-    path = len(fields.open_at) - 1
+    path = fields.n_texts
     kind, begin, end = fields.found[path, _KIND], fields.found[path, _BEGIN], fields.found[path, _END]
     if kind == _STRING:
         return unescape(line, begin, end, target, at)[0]
@@ -483,3 +489,19 @@ def write_id(line, fields, target, at):
         begin += 1
     copy_bytes(target, at, line, begin, end - begin)
     return at + end - begin
+
+
+@kernel
+def write_value(line, fields, field, target):
+    """A value field of the record just parsed as text: a string without its escapes, a number, true or false as it is
+    written, an integer of 64 bits in decimal. Returns its size, or -1 where it is absent or none of them."""
+    path = fields.n_texts + 1 + field
+    kind, begin, end = fields.found[path, _KIND], fields.found[path, _BEGIN], fields.found[path, _END]
+    if kind == _STRING:
+        return unescape(line, begin, end, target, 0)[0]
+    if kind == _ABSENT or begin == end or byte_at(line, begin) == _N:
+        return -1
+    if kind == _INTEGER and end - begin == 2 and byte_at(line, begin + 1) == _ZERO:  # -0
+        begin += byte_at(line, begin) == _MINUS
+    copy_bytes(target, 0, line, begin, end - begin)
+    return end - begin

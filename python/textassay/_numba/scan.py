@@ -3,13 +3,14 @@
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from textassay._numba.anchor import Anchor
-from textassay._numba.documents import BYTE_OFFSET, FLOAT_COLUMNS, INTEGER_COLUMNS, LINE
+from textassay._numba.documents import BYTE_OFFSET, FLOAT_COLUMNS, INTEGER_COLUMNS, LINE, N_BYTES, N_TOKENS
 from textassay._numba.frames import Damage, Decoder, Source
 from textassay._numba.lanes import PADDING
 from textassay._numba.lines import (
@@ -19,7 +20,9 @@ from textassay._numba.lines import (
     COUNTERS,
     DOCUMENTS,
     ERRORS,
+    FILE,
     ID_BYTES,
+    KEY_ENDS,
     LINES,
     MALFORMED,
     NEEDED,
@@ -35,6 +38,7 @@ from textassay._numba.lines import (
 from textassay._numba.measurer import DONE, ROWS_FULL, Tally, document_columns
 from textassay._numba.ngram_runs import NgramRuns
 from textassay._numba.profile import ProfileState
+from textassay._numba.provenance import KEY_BYTES, Rules, build_rules
 from textassay._numba.records import CUT_OFF, REASONS, TOO_LONG, Fields, build_fields
 
 MAX_RECORD_BYTES = 128 << 20
@@ -56,6 +60,10 @@ class Rows(NamedTuple):
     id_null: np.ndarray
     errors: np.ndarray
     """line, byte offset, number of the reason"""
+    labels: np.ndarray
+    keys: np.ndarray
+    """Source, month and reason of each row, one after the other; `key_ends` says where each ends."""
+    key_ends: np.ndarray
 
 
 class Options(NamedTuple):
@@ -72,6 +80,8 @@ class Options(NamedTuple):
     max_window_log: int
     documents: bool
     stage: int
+    rules: Rules
+    rule_fields: Sequence[Sequence[str]]
 
 
 class _Cancelled(Exception):
@@ -99,7 +109,7 @@ class _Lines:
     def __init__(self, options: Options) -> None:
         self.tally = _new_tally(options)
         self._options = options
-        self._fields: Fields = build_fields(options.text_fields, options.id_field)
+        self._fields: Fields = build_fields(options.text_fields, options.id_field, options.rule_fields)
         self._block = np.zeros(2 * _BLOCK + PADDING, np.uint8)
         self._rows = Rows(
             np.zeros((_ROWS, len(INTEGER_COLUMNS)), np.int64),
@@ -108,12 +118,16 @@ class _Lines:
             np.zeros(_ROWS, np.int64),
             np.zeros(_ROWS, np.bool_),
             np.zeros((_ROWS, 3), np.int64),
+            np.zeros(_ROWS, np.uint8),
+            np.empty(_ROWS * KEY_BYTES if options.rules.is_on else 0, np.uint8),
+            np.zeros((_ROWS, 3), np.int64),
         )
 
-    def begin_file(self, emit: Callable[[dict[str, Any]], None]) -> None:
+    def begin_file(self, number: int, emit: Callable[[dict[str, Any]], None]) -> None:
         """`emit` is given every event of the file."""
         self.tally.begin_file()
         self.state = np.zeros(COUNTERS, np.int64)
+        self.state[FILE] = number
         self.bytes = 0
         self._emit = emit
         self._begin = self._searched = self._end = 0
@@ -172,8 +186,8 @@ class _Lines:
         while status != DONE:
             bounds = (self._begin, self._searched, self._end, is_final, options.max_record_bytes)
             status, self._begin = scan_lines(
-                self._block, *bounds, self._fields, tally.choice, tally.work, tally.batch, tally.batch_tokens,
-                options.stage, self._rows, self.state,
+                self._block, *bounds, self._fields, options.rules, tally.choice, tally.work, tally.batch,
+                tally.batch_tokens, options.stage, self._rows, self.state,
             )  # fmt: skip
             tally.answer(status, int(self.state[NEEDED]))
             if status == ROWS_FULL:
@@ -244,15 +258,16 @@ class _Lines:
         if count:
             integers, floats = self._rows.integers[:count], self._rows.floats[:count]
             self.tally.count_documents(integers, floats)
+            labelled = self._count_provenance(integers) if self._options.rules.is_on else {}
             if self._options.documents:
-                event["documents"] = self._documents(integers, floats)
+                event["documents"] = self._documents(integers, floats) | labelled
         if self.state[ERRORS]:
             errors = self._rows.errors[: self.state[ERRORS]].tolist()
             event["errors"] = [(line, offset, REASONS[reason]) for line, offset, reason in errors]
         batches = self.tally.take_batches()
         if len(batches["batch"]):
             event["batches"] = batches
-        self.state[[ROWS, ERRORS, ID_BYTES]] = 0
+        self.state[[ROWS, ERRORS, ID_BYTES, KEY_ENDS]] = 0
         if event:
             self._emit(event)
 
@@ -265,6 +280,23 @@ class _Lines:
         columns["id_offsets"] = np.concatenate([[0], rows.id_ends[:count]]).astype(np.int64)
         columns["id_null"] = rows.id_null[:count].copy()
         return columns
+
+    def _count_provenance(self, integers: np.ndarray) -> dict[str, np.ndarray]:
+        """Counts the rows by label; returns the columns of label and reason."""
+        count = len(integers)
+        labels = self._rows.labels[:count].copy()
+        keys = self._rows.keys[: self.state[KEY_ENDS]].tobytes()
+        ends = [0, *self._rows.key_ends[:count].ravel().tolist()]
+        names = [keys[begin:end] for begin, end in pairwise(ends)]
+        counts = zip(labels.tolist(), integers[:, [N_TOKENS, N_BYTES]].tolist(), strict=True)
+        for row, (label, (tokens, size)) in enumerate(counts):
+            self.tally.count_provenance(label, names[3 * row : 3 * row + 3], tokens, size)
+        reasons = names[2::3]
+        return {
+            "provenance": labels,
+            "provenance_reason_bytes": np.frombuffer(b"".join(reasons), np.uint8),
+            "provenance_reason_offsets": np.cumsum([0, *map(len, reasons)]).astype(np.int64),
+        }
 
 
 class _Shared:
@@ -328,7 +360,7 @@ def _put_last(shared: _Shared, event: BaseException | None) -> None:
 
 
 def _scan_file(shared: _Shared, lines: _Lines, number: int, path: bytes | int) -> None:
-    lines.begin_file(lambda event: shared.put({"file": number} | event))
+    lines.begin_file(number, lambda event: shared.put({"file": number} | event))
     try:
         source = Source(path)
     except OSError as error:
@@ -411,6 +443,7 @@ class Scan:
         threads: int = 1,
         documents: bool = True,
         stage: str = "histogram",
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         """`paths`: a path, or an open file descriptor (a pipe)."""
         if stage not in STAGES:
@@ -427,6 +460,7 @@ class Scan:
         options = Options(
             tuple(signals), tokens, text_fields, id_field, markers, anchor, runs, batch_tokens, max_types, max_record_bytes,
             max_window_log, documents, STAGES.index(stage),
+            build_rules(provenance, len(paths)), [] if provenance is None else provenance["fields"],
         )  # fmt: skip
         _check(options)
         threads = max(1, min(threads, len(paths)))
@@ -474,4 +508,4 @@ class Scan:
 def _check(options: Options) -> None:
     """What a thread would stumble over raises ValueError here, before any starts."""
     _new_tally(options)
-    build_fields(options.text_fields, options.id_field)
+    build_fields(options.text_fields, options.id_field, options.rule_fields)

@@ -30,6 +30,8 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
         parts.append(signal_table(summary["documents"], profile))
         parts.append(batch_lines(summary["batches"]))
         parts.append(token_line(summary["corpus"]))
+        if "provenance" in summary:
+            parts.append(provenance_table(summary["provenance"]))
     parts.append(damage_lines(summary["inputs"]))
     _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
@@ -188,6 +190,38 @@ def token_line(corpus: Mapping[str, Any]) -> RenderableType:
         line.append(clean(entry["token"], 20).replace(" ", NO_BREAK)).append(share_of_all.replace(" ", NO_BREAK), NOTE)
         line.append("   ")
     return line
+
+
+def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
+    """Shares of tokens; the sources with most synthetic tokens first."""
+    shares = (("verified", "right"), ("unverified", "right"), ("known", "right"), ("suspected", "right"))
+    columns = (("", LABEL), ("documents", FIGURE, "right"), ("tokens", "", "right"))
+    table = _table("Provenance", *columns, *((name, "", justify) for name, justify in shares))
+
+    def row(name: str, found: Mapping[str, Any] | None) -> None:
+        if found is not None:
+            tokens = found["tokens"]
+            parts = (share(one["tokens"] / tokens if tokens else None) for one in found["labels"].values())
+            table.add_row(Text(name), number(found["documents"]), number(tokens), *parts)
+
+    row("corpus", provenance["corpus"])
+    sources = provenance["sources"]
+    if provenance["n_sources"]:
+        for entry in sources[:SHOWN]:
+            row("(no source)" if entry["source"] is None else clean(entry["source"], 36), entry)
+        row("(not kept by name)", provenance["other_sources"])
+    lines: list[RenderableType] = [table]
+    reasons = [entry for entry in provenance["reasons"] if entry["reason"] is not None]
+    if reasons:
+        line = Text("by  ", NOTE)
+        for entry in reasons[:SHOWN]:
+            documents = f" {number(entry['documents'])}"
+            line.append(clean(entry["reason"], 30).replace(" ", NO_BREAK)).append(
+                documents.replace(" ", NO_BREAK), NOTE
+            )
+            line.append("   ")
+        lines.append(line)
+    return Group(*lines)
 
 
 def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:

@@ -40,6 +40,9 @@ def scan(
     anchor: Annotated[
         Path | None, option("anchor", "Anchor file: adds perplexity, oov_rate and tail_share to the default signals.")
     ] = None,
+    provenance: Annotated[
+        Path | None, option("provenance", "Rules (TOML) that label each document human or synthetic.")
+    ] = None,
     tokens: Tokens = "word",
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
     entropy_floor: Annotated[
@@ -75,6 +78,7 @@ def scan(
             id_field=id_field,
             anchor=anchor,
             lexicon=None if markers is None else load_lexicon(markers),
+            provenance=provenance,
             batch_tokens=parse_size("batch-tokens", batch_tokens),
             entropy_floor=entropy_floor,
             max_types=parse_size("max-types", max_types),

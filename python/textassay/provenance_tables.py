@@ -1,0 +1,73 @@
+"""What a profile knows of provenance, as figures: the corpus, its sources, months and reasons."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textassay.provenance import LABELS, SYNTHETIC
+
+SUMS = ("documents", "tokens", "bytes")
+SHOWN = 100
+MONTHS_SHOWN = 1200
+
+Counts = NDArray[np.uint64]
+"""Shape (4, 3): SUMS of each of the LABELS."""
+
+
+def describe_provenance(rules: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `provenance` of a summary, from a backend's ProvenanceTables.
+
+    Sources and reasons come by their synthetic tokens, most first; months in order. Where there are too many names to
+    keep, those left out are added up as `other_...`, and the number of names is an estimate.
+    """
+    reasons = tables["reasons"]
+    corpus = reasons["counts"].sum(axis=0, dtype=np.uint64) + reasons["unnamed"] + reasons["others"]
+    found: dict[str, Any] = {"rules": rules, "corpus": _row(corpus) | {"shares": _shares(corpus)}}
+    for kind, table in tables.items():
+        rows = [{kind.removesuffix("s"): name} | _row(counts) for name, counts in _entries(table)]
+        if kind != "months":
+            rows.sort(key=_worst_first)
+        found[f"n_{kind}"] = (len(table["name_offsets"]) - 1) << table["level"]
+        found[kind] = rows[: MONTHS_SHOWN if kind == "months" else SHOWN]
+        found[f"other_{kind}"] = _row(table["others"]) if table["others"].any() else None
+    return found
+
+
+def _entries(table: Mapping[str, Any]) -> list[tuple[str | None, Counts]]:
+    """By name; the documents without one first."""
+    data, offsets = table["name_bytes"].tobytes(), table["name_offsets"].tolist()
+    names = [data[begin:end].decode() for begin, end in pairwise(offsets)]
+    unnamed = [(None, table["unnamed"])] if table["unnamed"].any() else []
+    return [*unnamed, *zip(names, table["counts"], strict=True)]
+
+
+def _row(counts: Counts) -> dict[str, Any]:
+    by_label = {label: _sums(one) for label, one in zip(LABELS, counts, strict=True)}
+    whole = _sums(counts.sum(axis=0, dtype=np.uint64))
+    synthetic = {name: sum(by_label[label][name] for label in SYNTHETIC) for name in SUMS}
+    shares = {name: _ratio(synthetic[name], whole[name]) for name in ("documents", "tokens")}
+    return whole | {"synthetic_share": shares, "labels": by_label}
+
+
+def _sums(counts: NDArray[np.uint64]) -> dict[str, int]:
+    return dict(zip(SUMS, counts.tolist(), strict=True))
+
+
+def _shares(counts: Counts) -> dict[str, dict[str, float | None]]:
+    """Of each label: its share of all documents and of all tokens."""
+    whole = _sums(counts.sum(axis=0, dtype=np.uint64))
+    rows = zip(LABELS, map(_sums, counts), strict=True)
+    return {label: {name: _ratio(one[name], whole[name]) for name in ("documents", "tokens")} for label, one in rows}
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _worst_first(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    synthetic = sum(row["labels"][label]["tokens"] for label in SYNTHETIC)
+    name = next(iter(row.values()))
+    return -synthetic, -row["tokens"], name is not None, name
