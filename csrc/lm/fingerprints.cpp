@@ -49,6 +49,18 @@ void winnow(std::vector<uint64_t>& hashes) {
     hashes.resize(kept);
 }
 
+// The last that is not above `wanted`, or the first. Without a branch on what is compared, which nobody could predict: so searches
+// for several overlap.
+uint64_t place_of(const uint64_t* values, uint64_t size, uint64_t wanted) {
+    uint64_t place = 0;
+    while (size > 1) {
+        const uint64_t half = size / 2;
+        place += values[place + half] <= wanted ? half : 0;
+        size -= half;
+    }
+    return place;
+}
+
 }  // namespace
 
 void find_fingerprints(const uint32_t* types, size_t tokens, const uint64_t* hashes, std::vector<uint64_t>& fingerprints) {
@@ -58,14 +70,14 @@ void find_fingerprints(const uint32_t* types, size_t tokens, const uint64_t* has
 }
 
 uint64_t count_overlap(const Anchor& anchor, const std::vector<uint64_t>& fingerprints, uint8_t* met) {
-    const uint64_t *const begin = anchor.fingerprints, *const end = begin + anchor.n_fingerprints;
+    if (anchor.n_fingerprints == 0) return 0;
     uint64_t overlap = 0;
     for (const uint64_t fingerprint : fingerprints) {
-        const uint64_t* const place = std::lower_bound(begin, end, fingerprint);
-        if (place == end || *place != fingerprint) continue;
+        const uint64_t place = place_of(anchor.fingerprints, anchor.n_fingerprints, fingerprint);
+        if (anchor.fingerprints[place] != fingerprint) continue;
         ++overlap;
         // Other workers may store the same.
-        if (met != nullptr) std::atomic_ref(met[place - begin]).store(1, std::memory_order_relaxed);
+        if (met != nullptr) std::atomic_ref(met[place]).store(1, std::memory_order_relaxed);
     }
     return overlap;
 }

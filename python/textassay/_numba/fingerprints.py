@@ -64,24 +64,26 @@ def find_fingerprints(table, ids, n_tokens, fingerprints):
 
 
 @inlined
-def _first_not_below(values, wanted):
-    low, high = 0, len(values)
-    while low < high:
-        middle = (low + high) // 2
-        if values[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _place_of(values, wanted):
+    """The last that is not above `wanted`, or the first."""
+    place, size = 0, len(values)
+    while size > 1:
+        half = size // 2
+        if values[place + half] <= wanted:
+            place += half
+        size -= half
+    return place
 
 
 @kernel
 def count_overlap(anchor_fingerprints, fingerprints, n_fingerprints, met):
     """How many of a document's fingerprints are the anchor's; notes them in `met`, unless that is empty."""
     overlap = 0
+    if len(anchor_fingerprints) == 0:
+        return overlap
     for index in range(n_fingerprints):
-        place = _first_not_below(anchor_fingerprints, fingerprints[index])
-        if place < len(anchor_fingerprints) and anchor_fingerprints[place] == fingerprints[index]:
+        place = _place_of(anchor_fingerprints, fingerprints[index])
+        if anchor_fingerprints[place] == fingerprints[index]:
             overlap += 1
             if len(met):
                 met[place] = 1
