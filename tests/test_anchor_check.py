@@ -119,14 +119,15 @@ def test_every_shared_run_of_28_words_is_found(name):
 
 
 def test_near_copies_overlap_in_proportion(backend):
-    """Each changed word spoils the 13 runs it is in."""
+    """Each changed word spoils the 13 runs it is in, and some of what was the least beside them."""
     words = made_up(20_000, 1)
     held = set(naive(text_of(words)))
     found = []
     for every in (2000, 200, 50, 20, 5):
         changed = [f"other{i}" if i % every == 0 else word for i, word in enumerate(words)]
         (overlap,) = overlap_of(backend, [text_of(changed)], held)
-        assert overlap == pytest.approx(max(0, 1 - 13 / every), abs=0.07), every
+        whole = max(0, 1 - 13 / every)
+        assert 0.7 * whole <= overlap <= whole + 0.02, every
         found.append(overlap)
     assert found == sorted(found, reverse=True) and found[-1] == 0
 
@@ -285,7 +286,7 @@ def test_limit_and_what_is_allowed(anchored, shard):
 def test_the_worst_are_kept_in_one_order(anchored, shard, monkeypatch):
     monkeypatch.setattr(check, "KEPT", 5)
     texts = [
-        text_of([*words[:cut], *made_up(300 - cut, cut + 1000)]) for cut in (60, 150, 300) for words in anchored[0]
+        text_of([*words[:cut], *made_up(300 - cut, cut + 1000)]) for cut in (90, 150, 300) for words in anchored[0]
     ]
     paths = [shard(f"{i}.jsonl.zst", texts[i::4]) for i in range(4)]
     reports = [check_anchor(anchored[1], paths, threads=threads).report() for threads in (1, 3)]
