@@ -44,6 +44,7 @@ TEXTS = [
     *(text_of(made_up(n, n)) for n in (0, 1, 12, 13, 14, 27, 28, 29, 30, 44, 45, 300, 5000)),
     "the " * 200,  # all runs are equal: the last of each group
     "one two " * 100,
+    *(text_of(made_up(40, seed)) + " the" * 40 + " " + text_of(made_up(40, seed + 1)) for seed in range(6)),  # ties
     "a b c d e f g h i j k l m n o p q " * 20,
     "Über die naïve Café-Kultur. Ещё одна строка! 日本語の文章。한국어 문장. हिन्दी वाक्य। " * 5,
     f"{'z' * 100} " * 30 + text_of(made_up(60, 1)),

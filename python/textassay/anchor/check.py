@@ -14,7 +14,7 @@ from textassay.configuration import check_limits
 from textassay.cpus import usable_cpus
 from textassay.errors import AnchorError, UsageError
 from textassay.fields import parse_field
-from textassay.inputs import resolve_inputs
+from textassay.inputs import Input, resolve_inputs
 from textassay.scanning import MAX_RECORD_BYTES, MAX_TEXT_FIELDS, MAX_WINDOW_LOG, Progress, drain, stop
 from textassay.summary import inputs_of
 
@@ -119,27 +119,37 @@ def check_anchor(
     names = [file.name for file in files]
     met = np.zeros(n_fingerprints, np.uint8)
     overlaps = _Overlaps(names, limit)
-    running = _backend.get().Scan(
-        [file.source for file in files],
-        signals=["n_tokens", "anchor_overlap"],
-        text_fields=fields,
-        id_field=parse_field(id_field),
-        anchor=found.for_backend,
-        met=met,
-        max_record_bytes=MAX_RECORD_BYTES,
-        max_window_log=MAX_WINDOW_LOG,
-        threads=used_threads,
-        stage="signals",
-    )
-    try:
-        drain(running, files, overlaps.take, on_progress)
-    except BaseException:
-        stop(running)
-        raise
+    options = {"text_fields": fields, "id_field": parse_field(id_field), "threads": used_threads}
+    _compare(found, met, files, options, overlaps.take, on_progress)
     about = found.identity(), inputs_of(names, overlaps.outcomes)
     corpus, n_met = overlaps.side(), int(np.count_nonzero(met))
     anchor_text = _anchor_text(found, met, limit)
     return AnchorCheck(*about, limit, allowed, corpus, overlaps.n_compared, anchor_text, n_fingerprints, n_met)
+
+
+def _compare(
+    anchor: Anchor,
+    met: NDArray[np.uint8],
+    files: Sequence[Input],
+    options: Mapping[str, Any],
+    take: Callable[[Mapping[str, Any]], None],
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    running = _backend.get().Scan(
+        [file.source for file in files],
+        signals=["n_tokens", "anchor_overlap"],
+        anchor=anchor.for_backend,
+        met=met,
+        max_record_bytes=MAX_RECORD_BYTES,
+        max_window_log=MAX_WINDOW_LOG,
+        stage="signals",
+        **options,
+    )
+    try:
+        drain(running, files, take, on_progress)
+    except BaseException:
+        stop(running)
+        raise
 
 
 class _Overlaps:
