@@ -22,6 +22,7 @@ LINEAR = {
     "hapax_ratio": (0, 1024, 1025),
     "oov_rate": (0, 1024, 1025),
     "tail_share": (0, 1024, 1025),
+    "anchor_overlap": (0, 1024, 1025),
     "top_ngram_share": (0, 1024, 1025),
     "dup_line_share": (0, 1024, 1025),
     "burstiness": (0, 256, 2048),
@@ -198,6 +199,7 @@ def document(
         "perplexity": None,  # without an anchor
         "oov_rate": None,
         "tail_share": None,
+        "anchor_overlap": None,
     }
 
 

@@ -165,8 +165,8 @@ def test_runs_are_merged_whatever_their_cuts(monkeypatch, tmp_path):
         records = np.empty((len(unique), 2), np.uint64)
         records[:, 0] = unique[:, 0] << np.uint64(32) | unique[:, 1]
         records[:, 1] = unique[:, 2] << np.uint64(32) | counts.astype(np.uint64)
-        records.tofile(tmp_path / f"run-{number}.bin")
-    pieces = list(runs.merged_pieces(tmp_path, 12))
+        records.tofile(tmp_path / f"ngrams-{number}.bin")
+    pieces = list(runs.merged_ngrams(tmp_path, 12))
     assert len(pieces) > 3
     found = np.concatenate([np.stack([p.middle, p.first, p.last, p.count], 1) for p in pieces])
     unique, counts = np.unique(words, axis=0, return_counts=True)

@@ -61,7 +61,7 @@ def test_shell_lines(line):
     asked = textassay(*command, "--help")
     assert asked.returncode == 0, asked.stderr
     for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", line.partition("#")[0]):
-        assert option in asked.stdout, f"{command} does not know {option}"
+        assert option in asked.stdout, f"{' '.join(command)} does not know {option}"
 
 
 def test_table_of_commands():

@@ -47,6 +47,11 @@ std::shared_ptr<const Anchor> view(const py::dict& arrays, uint32_t n_modelled, 
     anchor->n_modelled = n_modelled;
     anchor->tail_begin = tail_begin;
     anchor->tail_end = tail_end;
+    if (arrays.contains("fingerprints")) {
+        const auto fingerprints = section<uint64_t>(arrays, "fingerprints");
+        anchor->fingerprints = fingerprints.data();
+        anchor->n_fingerprints = static_cast<uint64_t>(fingerprints.size());
+    }
     if (!arrays.contains("unigrams")) return anchor;
     const auto unigrams = section<uint64_t>(arrays, "unigrams");
     if (static_cast<uint64_t>(unigrams.size()) != n_modelled) throw std::invalid_argument("unigrams: wanted one a modelled word");

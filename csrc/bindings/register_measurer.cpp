@@ -107,7 +107,8 @@ void register_measurer(py::module_& module) {
              }),
              py::arg("signals"), py::kw_only(), py::arg("tokens") = "word",
              py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("anchor") = py::none(),
-             py::arg("batch_tokens") = uint64_t{1} << 20, py::arg("max_types") = uint64_t{1} << 24, py::arg("threads") = 1u)
+             py::arg("batch_tokens") = uint64_t{1} << 20, py::arg("max_types") = uint64_t{1} << 24, py::arg("threads") = 1u,
+             py::keep_alive<1, 5>())
         .def("measure", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, false); },
              py::arg("data"), py::arg("offsets"))
         .def("update", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, true); },

@@ -109,10 +109,24 @@ struct PythonScan {
     }
 };
 
+// A document has two fingerprints for 17 tokens.
+constexpr uint64_t kFingerprintShare = 8;
+
+uint8_t* fingerprints_met(const py::object& met, const PythonAnchor* anchor) {
+    if (anchor == nullptr || anchor->anchor->fingerprints == nullptr)
+        throw std::invalid_argument("met: wanted an anchor with fingerprints");
+    if (!py::isinstance<py::array_t<uint8_t, py::array::c_style>>(met)) throw std::invalid_argument("met: wanted a C-contiguous array of uint8");
+    auto array = py::reinterpret_borrow<py::array_t<uint8_t, py::array::c_style>>(met);
+    column(array, anchor->anchor->n_fingerprints, "met");
+    if (!array.writeable()) throw std::invalid_argument("met: wanted an array that can be written to");
+    return array.mutable_data();
+}
+
 std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<std::string>& signals, const std::string& tokens,
                                   std::vector<FieldPath> text_fields, FieldPath id_field,
                                   const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
-                                  const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, uint64_t batch_tokens,
+                                  const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, const py::object& met,
+                                  uint64_t batch_tokens,
                                   uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
                                   bool documents, const std::string& stage, const std::optional<py::dict>& provenance) {
     check_limits(batch_tokens, max_types);
@@ -126,8 +140,11 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     config.measure = measure_config(signals, tokens, markers, anchor);
     if (ngram_folder) {
         if (anchor == nullptr) throw std::invalid_argument("ngram_folder: wanted an anchor with the words to count");
-        config.measure.ngrams = std::make_shared<NgramRuns>(*ngram_folder, ngram_memory / threads);
+        const uint64_t memory = ngram_memory / threads, fingerprint_memory = memory / kFingerprintShare;
+        config.measure.ngrams = std::make_shared<SortedRuns>(*ngram_folder, "ngrams", memory - fingerprint_memory);
+        config.measure.fingerprints = std::make_shared<SortedRuns>(*ngram_folder, "fingerprints", fingerprint_memory);
     }
+    if (!met.is_none()) config.measure.met = fingerprints_met(met, anchor);
     config.measure.columns = documents;
     config.stage = stage_named(stage);
     config.measure.histogram = config.stage == Stage::kHistogram;
@@ -164,11 +181,12 @@ void register_scan(py::module_& module) {
         .def(py::init(&start), py::arg("paths"), py::kw_only(), py::arg("signals"), py::arg("tokens") = "word",
              py::arg("text_fields") = std::vector<FieldPath>{{"text"}}, py::arg("id_field") = FieldPath{"id"},
              py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("anchor") = py::none(),
-             py::arg("ngram_folder") = py::none(), py::arg("ngram_memory") = uint64_t{1} << 30,
+             py::arg("ngram_folder") = py::none(), py::arg("ngram_memory") = uint64_t{1} << 30, py::arg("met") = py::none(),
              py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
-             py::arg("stage") = "histogram", py::arg("provenance") = py::none())
+             py::arg("stage") = "histogram", py::arg("provenance") = py::none(), py::keep_alive<1, 8>(),
+             py::keep_alive<1, 11>())
         .def("next", &PythonScan::next, py::arg("timeout") = -1.0)
         .def("progress", &progress)
         .def("cancel", [](PythonScan& self) { self.scan->cancel(); })

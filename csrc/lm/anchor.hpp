@@ -61,6 +61,10 @@ struct Anchor {
     };
     std::array<Table, kMaxOrder + 1> tables{};  // by order, from 2 on
 
+    // Of its documents, ascending; none: the anchor was made without them.
+    const uint64_t* fingerprints = nullptr;
+    uint64_t n_fingerprints = 0;
+
     int64_t unigram_cost(uint32_t word) const { return static_cast<int64_t>(unigrams[word] >> 32); }
     int64_t unigram_backoff(uint32_t word) const { return static_cast<int64_t>(unigrams[word] & 0xFFFFFFFF) - kBackoffBias; }
 

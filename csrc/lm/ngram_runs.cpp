@@ -1,21 +1,8 @@
 #include "ngram_runs.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
-#include <system_error>
 
 namespace textassay {
-
-void NgramRuns::write(const std::vector<NgramCount>& run) {
-    const std::string path = folder_ + "/run-" + std::to_string(next_++) + ".bin";
-    const auto close = [](std::FILE* file) { std::fclose(file); };
-    std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "wb"), close);
-    const bool written = file && std::fwrite(run.data(), sizeof(NgramCount), run.size(), file.get()) == run.size() &&
-                         std::fflush(file.get()) == 0;
-    if (!written) throw std::system_error(errno, std::generic_category(), path);
-}
 
 void NgramCounter::add(const WordStream& stream) {
     const std::vector<uint32_t>& words = stream.words;

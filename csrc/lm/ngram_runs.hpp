@@ -1,13 +1,11 @@
-// Counts of word 3-grams for an anchor's model, sorted runs on disk: memory is bounded whatever the text.
+// Counts of word 3-grams for an anchor's model.
 #pragma once
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "perplexity.hpp"
+#include "sorted_runs.hpp"
 
 namespace textassay {
 
@@ -23,27 +21,10 @@ struct NgramCount {
     }
 };
 
-// Where the runs of all workers go.
-class NgramRuns {
-   public:
-    NgramRuns(std::string folder, size_t memory_of_worker) : folder_(std::move(folder)), capacity_(memory_of_worker / sizeof(NgramCount)) {}
-
-    size_t capacity() const { return capacity_ < kLeast ? kLeast : capacity_; }
-    // Throws std::system_error.
-    void write(const std::vector<NgramCount>& run);
-
-   private:
-    static constexpr size_t kLeast = size_t{1} << 16;
-
-    const std::string folder_;
-    const size_t capacity_;
-    std::atomic<uint64_t> next_{0};
-};
-
 // Of one worker.
 class NgramCounter {
    public:
-    explicit NgramCounter(NgramRuns& runs) : runs_(runs) {}
+    explicit NgramCounter(SortedRuns& runs) : runs_(runs) {}
 
     void add(const WordStream& stream);
     // After the last document.
@@ -52,7 +33,7 @@ class NgramCounter {
    private:
     void combine();
 
-    NgramRuns& runs_;
+    SortedRuns& runs_;
     std::vector<NgramCount> counts_;
 };
 

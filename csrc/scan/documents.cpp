@@ -47,6 +47,7 @@ void BlockCounts::clear(const MeasureConfig& config) {
     columns = {};
     columns.integers.resize(config.signals.size());
     columns.floats.resize(config.signals.size());
+    fingerprints.clear();
     totals = {};
 }
 
@@ -60,7 +61,10 @@ DocumentCounter::DocumentCounter(const MeasureConfig& config)
       wants_perplexity_(config.wants(kPerplexity) && config.anchor && config.anchor->order > 0),
       wants_stream_(config.anchor && config.tokens == TokenKind::kWord &&
                     (config.ngrams || config.wants(kPerplexity) || config.wants(kOovRate) || config.wants(kTailShare))),
+      wants_fingerprints_(config.tokens == TokenKind::kWord &&
+                          (config.fingerprints || (config.anchor && config.anchor->fingerprints != nullptr && config.wants(kAnchorOverlap)))),
       vocabulary_(std::make_shared<Vocabulary>()) {
+    if (wants_fingerprints_) type_hashes_.assign(1, 0);
     if (!wants_stream_) return;
     tokenizer_.sentences.lengths = &sentence_lengths_;
     words_.assign(1, Anchor::kUnknown);
@@ -74,6 +78,7 @@ Vocabulary::View DocumentCounter::begin_block() {
         given_up = vocabulary();
         vocabulary_ = std::make_shared<Vocabulary>();
         if (wants_stream_) words_.assign(1, Anchor::kUnknown);
+        if (wants_fingerprints_) type_hashes_.assign(1, 0);
         position_ = 0;
     }
     position_ += kGap;
@@ -89,7 +94,7 @@ void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrig
                          n_types_,
                          tokenizer_.sentences.sentences,
                          tokenizer_.invisible_characters()};
-    const Values values = measure(sizes, block);
+    const Values values = measure(sizes, origin.line, block);
     append_row(sizes, values, origin, block, histograms);
 }
 
@@ -163,6 +168,7 @@ uint32_t DocumentCounter::add_type(const TokenKey& key, uint64_t hash) {
         if (entry.marker & MarkerLexicon::kAnchor) entry.occurrences = VocabularyEntry::kAnchor;
     }
     if (wants_stream_) words_.push_back(config_.anchor->number_of(key));
+    if (wants_fingerprints_) type_hashes_.push_back(token_hash(key.bytes, key.size));
     return id;
 }
 
@@ -233,7 +239,7 @@ uint64_t DocumentCounter::document_window_sum(const BlockCounts& block, uint64_t
     return sum;
 }
 
-DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, BlockCounts& block) {
+DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, uint64_t line, BlockCounts& block) {
     Values values;
     values.fill(kNull);
     const uint64_t tokens = sizes.tokens, types = sizes.types;
@@ -278,6 +284,7 @@ DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, BlockCou
         if (top.count > 0) values[kTopNgramShare] = std::min(1.0, ratio(top.count * top.characters, sizes.chars));
     }
     if (wants_stream_ && tokens > 0) compare_with_anchor(sizes, values);
+    if (wants_fingerprints_) compare_fingerprints(line, values, block);
     return values;
 }
 
@@ -287,6 +294,14 @@ void DocumentCounter::compare_with_anchor(const Integers& sizes, Values& values)
     if (wants_perplexity_) values[kPerplexity] = perplexity_of(meter_->cost(stream_), sizes.tokens + sizes.sentences);
     values[kOovRate] = ratio(stream_.unknown, sizes.tokens);
     if (config_.anchor->tail_end > 0) values[kTailShare] = ratio(stream_.rare, sizes.tokens);
+}
+
+void DocumentCounter::compare_fingerprints(uint64_t line, Values& values, BlockCounts& block) {
+    find_fingerprints(ids_.begin(), ids_.size(), type_hashes_.data(), fingerprints_);
+    if (config_.fingerprints)
+        for (const uint64_t hash : fingerprints_) block.fingerprints.push_back({hash, line});
+    if (config_.anchor && config_.anchor->fingerprints != nullptr)
+        values[kAnchorOverlap] = ratio(count_overlap(*config_.anchor, fingerprints_, config_.met), fingerprints_.size());
 }
 
 void DocumentCounter::append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin,

@@ -12,6 +12,7 @@
 
 #include "buffer.hpp"
 #include "character_counts.hpp"
+#include "fingerprints.hpp"
 #include "marker_lexicon.hpp"
 #include "ngram_runs.hpp"
 #include "perplexity.hpp"
@@ -31,7 +32,9 @@ struct MeasureConfig {
     TokenKind tokens = TokenKind::kWord;
     std::shared_ptr<const MarkerLexicon> markers;
     std::shared_ptr<const Anchor> anchor;
-    std::shared_ptr<NgramRuns> ngrams;  // where to count 3-grams of the anchor's words, if anywhere
+    // Where to count 3-grams of the anchor's words, and to put the documents' fingerprints, if anywhere.
+    std::shared_ptr<SortedRuns> ngrams, fingerprints;
+    uint8_t* met = nullptr;  // of each of the anchor's fingerprints: where to note that a document has it
     bool columns = true;    // keep a row per document
     bool histogram = true;  // keep what batches and the corpus histogram need
 
@@ -94,6 +97,7 @@ struct BlockCounts {
     // Types of the block's first and last tokens, at most kMattrWindow - 1: batches run across blocks.
     std::vector<uint32_t> first_ids, last_ids;
     DocumentColumns columns;
+    std::vector<Fingerprint> fingerprints;  // to be kept; `document` is a line, counted as in `columns`
     Totals totals;
 
     void clear(const MeasureConfig& config);
@@ -140,13 +144,15 @@ class DocumentCounter {
     void add_distances(const uint8_t* distances, size_t size);
     void remember_border_ids(BlockCounts& block) const;
     void compare_with_anchor(const Integers& sizes, Values& values);
+    void compare_fingerprints(uint64_t line, Values& values, BlockCounts& block);
     uint64_t document_window_sum(const BlockCounts& block, uint64_t tokens) const;
-    Values measure(const Integers& sizes, BlockCounts& block);
+    Values measure(const Integers& sizes, uint64_t line, BlockCounts& block);
     void append_row(const Integers& sizes, const Values& values, const DocumentOrigin& origin, BlockCounts& block,
                     SignalHistograms& histograms);
 
     const MeasureConfig& config_;
-    const bool wants_characters_, wants_lines_, wants_trigrams_, wants_markers_, wants_perplexity_, wants_stream_;
+    const bool wants_characters_, wants_lines_, wants_trigrams_, wants_markers_, wants_perplexity_, wants_stream_,
+        wants_fingerprints_;
     Tokenizer tokenizer_;
     CharacterCounts characters_;
     RepeatedLines lines_;
@@ -171,6 +177,8 @@ class DocumentCounter {
     WordStream stream_;
     std::optional<PerplexityMeter> meter_;
     std::optional<NgramCounter> ngrams_;
+    std::vector<uint64_t> type_hashes_;   // token_hash for each type number of the vocabulary
+    std::vector<uint64_t> fingerprints_;  // of the current document
 };
 
 }  // namespace textassay

@@ -80,13 +80,16 @@ struct Scan::Worker {
     explicit Worker(const ScanConfig& config)
         : parser(config.text_fields, config.id_field,
                  config.provenance ? config.provenance->fields : std::vector<FieldPath>{}),
-          counter(config.measure) {}
+          counter(config.measure) {
+        if (config.measure.fingerprints) fingerprints.emplace(*config.measure.fingerprints);
+    }
 
     RecordParser parser;
     DocumentCounter counter;
     Tokenizer tokenizer;  // for Stage::kWords
     WorkerCounts counts;
     ProvenanceTables provenance;  // of the current block
+    std::optional<FingerprintCollector> fingerprints;
     File* last_file = nullptr;
     std::shared_ptr<OpenBatch> last_batch;  // that it merged something into
 };
@@ -177,6 +180,7 @@ void Scan::run(Worker& worker) {
             }
         }
         worker.counter.finish();
+        if (worker.fingerprints) worker.fingerprints->finish();
     } catch (...) {
         const std::lock_guard lock(mutex_);
         if (!failure_) failure_ = std::current_exception();
@@ -463,6 +467,8 @@ void Scan::assign(File& file, BlockResult& result) {
         for (int64_t& line : result.counts.columns.line) line += static_cast<int64_t>(lines_before + 1);
         event.documents = std::move(result.counts.columns);
     }
+    const uint64_t document = file.index << Fingerprint::kLineBits | (lines_before + 1);
+    for (Fingerprint& fingerprint : result.counts.fingerprints) fingerprint.document += document;
     if (event.documents || !event.errors.empty()) push_event(std::move(event));
     const std::lock_guard lock(mutex_);
     progress_.documents += result.account.documents;
@@ -474,6 +480,7 @@ void Scan::merge(File& file, std::unique_ptr<BlockResult> result, Worker& worker
         worker.last_batch = result->pieces.empty() ? nullptr : result->pieces.back().batch;
     }
     worker.counts.totals.merge(result->counts.totals);
+    if (worker.fingerprints) worker.fingerprints->add(result->counts.fingerprints);
     {
         const std::lock_guard file_lock(file.mutex);
         ++file.merged;

@@ -31,6 +31,7 @@ enum Signal : uint8_t {
     kPerplexity,
     kOovRate,
     kTailShare,
+    kAnchorOverlap,
     kDocumentSignals,
     // Of batches; kept for every profile.
     kBatchTokens = kDocumentSignals,
@@ -73,6 +74,7 @@ inline constexpr std::array<SignalTraits, kAllSignals> kSignals = {{
     {"perplexity", false, 0, 0, 960},
     {"oov_rate", false, 0, 1024, 1025},
     {"tail_share", false, 0, 1024, 1025},
+    {"anchor_overlap", false, 0, 1024, 1025},
     {"batch_n_tokens", true, 0, 0, kLogBins},
     {"batch_entropy_bits", false, 0, 64, 1536},
     {"batch_entropy_mm_bits", false, 0, 64, 1536},

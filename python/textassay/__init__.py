@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
+    from textassay.anchor.check import check_anchor
     from textassay.batch import batch_entropy_audit
     from textassay.classifier import ProvenanceClassifier
     from textassay.errors import (
@@ -46,6 +47,7 @@ _HOME = {
     "__version__": "version",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
+    "check_anchor": "anchor.check",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -70,6 +72,7 @@ __all__ = [
     "__version__",
     "batch_entropy_audit",
     "build_anchor",
+    "check_anchor",
     "load_anchor",
     "measure",
     "scan",

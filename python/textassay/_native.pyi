@@ -248,6 +248,7 @@ class Scan:
         anchor: Anchor | None = None,
         ngram_folder: str | None = None,
         ngram_memory: int = 1 << 30,
+        met: NDArray[np.uint8] | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         max_record_bytes: int = 64 << 20,
@@ -257,7 +258,7 @@ class Scan:
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
         provenance: Provenance | None = None,
     ) -> None:
-        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of 3-grams of the anchor's words go (records of two uint64: middle << 32 | first, last << 32 | count), counted in `ngram_memory` bytes."""
+        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap."""
     def next(self, timeout: float = -1.0) -> Event | None:
         """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one."""
     def progress(self) -> dict[str, int]:
@@ -273,7 +274,7 @@ class Anchor:
     def __init__(
         self, arrays: dict[str, NDArray[Any]], *, n_modelled: int, tail_begin: int = 0, tail_end: int = 0
     ) -> None:
-        """`token_bytes` (uint8), `token_offsets` (uint64), `word_slots` (uint32); with a model also `unigrams` and `ngrams_2` ... `ngrams_5` (uint64). Raises ValueError on other types and impossible sizes."""
+        """`token_bytes` (uint8), `token_offsets` (uint64), `word_slots` (uint32); of documents `fingerprints` (uint64, ascending); with a model also `unigrams` and `ngrams_2` ... `ngrams_5` (uint64). Raises ValueError on other types and impossible sizes."""
 
 def fill_table(table: NDArray[np.uint64], hashes: NDArray[np.uint64], values: NDArray[np.uint64]) -> int:
     """Puts entries into a table of n-grams (buckets of 8 entries); returns how many did not fit, since one with the same tag is in the way."""

@@ -28,7 +28,7 @@ from textassay.lexicon import Lexicon
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules
 from textassay.spool import Spool
-from textassay.summary import inputs_of, summary_of
+from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.table import Table
 
 MAX_RECORD_BYTES = 64 << 20
@@ -96,11 +96,7 @@ class ScanResult:
 
         A budget below 1 is a share of all records, otherwise a number of them.
         """
-        inputs = self.summary["inputs"]
-        allowed = malformed_budget
-        if 0 < malformed_budget < 1:
-            allowed = malformed_budget * (inputs["malformed"] + inputs["documents"])
-        return inputs["files_damaged"] > 0 or inputs["malformed"] > allowed
+        return is_damaged(self.summary["inputs"], malformed_budget)
 
 
 def scan(
@@ -221,8 +217,6 @@ class _Job:
         self.configuration = configuration
         self.floor = floor
         self.form = form
-        sizes = [file.size for file in files]
-        self.bytes_total = None if None in sizes else sum(size for size in sizes if size is not None)
         self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
@@ -249,7 +243,7 @@ class _Job:
         self.documents = self._document_sink()
         sources = [file.source for file in self.files]
         self.running = _backend.get().Scan(sources, documents=self.form != "none", **options)
-        self._drain(on_progress)
+        drain(self.running, self.files, self._take, on_progress)
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
@@ -266,41 +260,10 @@ class _Job:
     def abandon(self) -> None:
         """Stops everything; results of an earlier scan stay as they were."""
         if self.running is not None:
-            self.running.cancel()
-            with suppress(Exception):  # what was wrong may be said once more; the first time counts
-                while self.running.next() is not None:
-                    pass
+            stop(self.running)
         self.documents.abandon()
         if self.folder is not None:
             self.folder.discard()
-
-    def _drain(self, on_progress: Callable[[Progress], None] | None) -> None:
-        told, ended = -math.inf, False
-        while not ended:
-            try:
-                # With a timeout, or Ctrl-C would wait for the next event.
-                event = self.running.next(POLL_SECONDS)
-            except TimeoutError:
-                pass
-            else:
-                ended = event is None
-                if not ended:
-                    self._take(event)
-            now = time.monotonic()
-            if on_progress is not None and (ended or now - told >= POLL_SECONDS):
-                on_progress(self._progress())
-                told = now
-
-    def _progress(self) -> Progress:
-        done = self.running.progress()
-        return Progress(
-            files=done["files"],
-            n_files=len(self.files),
-            bytes_compressed=done["bytes_compressed"],
-            bytes_total=self.bytes_total,
-            bytes=done["bytes"],
-            documents=done["documents"],
-        )
 
     def _take(self, event: Mapping[str, Any]) -> None:
         file = event["file"]
@@ -373,6 +336,51 @@ class _Job:
             "digest_kind": DIGEST_KIND,
             "inputs": inputs,
         }
+
+
+def drain(
+    running: Any,
+    files: Sequence[Input],
+    take: Callable[[Mapping[str, Any]], None],
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    """Hands every event of a backend's scan of `files` to `take`."""
+    told, ended = -math.inf, False
+    while not ended:
+        try:
+            # With a timeout, or Ctrl-C would wait for the next event.
+            event = running.next(POLL_SECONDS)
+        except TimeoutError:
+            pass
+        else:
+            ended = event is None
+            if not ended:
+                take(event)
+        now = time.monotonic()
+        if on_progress is not None and (ended or now - told >= POLL_SECONDS):
+            on_progress(_progress(running, files))
+            told = now
+
+
+def _progress(running: Any, files: Sequence[Input]) -> Progress:
+    done = running.progress()
+    sizes = [file.size for file in files]
+    return Progress(
+        files=done["files"],
+        n_files=len(files),
+        bytes_compressed=done["bytes_compressed"],
+        bytes_total=None if None in sizes else sum(size for size in sizes if size is not None),
+        bytes=done["bytes"],
+        documents=done["documents"],
+    )
+
+
+def stop(running: Any) -> None:
+    """Ends a backend's scan; its threads are done then."""
+    running.cancel()
+    with suppress(Exception):  # what was wrong may be said once more; the first time counts
+        while running.next() is not None:
+            pass
 
 
 def _error_lines(name: str, errors: Iterable[tuple[int | None, int, str]]) -> bytes:

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from textassay import _backend
 from textassay.errors import UsageError
 
-NOT_DEFAULT = ("char_entropy_bits", "top_ngram_share", "dup_line_share")
+NOT_DEFAULT = ("char_entropy_bits", "top_ngram_share", "dup_line_share", "anchor_overlap")
 """Signals that are measured only when asked for: each costs a tenth to twice the decompression of its text."""
 
-ANCHOR_SIGNALS = ("perplexity", "oov_rate", "tail_share")
+ANCHOR_SIGNALS = ("perplexity", "oov_rate", "tail_share", "anchor_overlap")
 """Signals that compare with an anchor; null without one, and then not among the default."""
 
 BATCH_PREFIX = "batch_"
@@ -127,6 +127,7 @@ _BINS: dict[str, LinearBins | LogBins | OctaveBins] = {
     "perplexity": OctaveBins(),
     "oov_rate": _RATIO,
     "tail_share": _RATIO,
+    "anchor_overlap": _RATIO,
 }
 
 

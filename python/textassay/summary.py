@@ -76,6 +76,17 @@ def inputs_of(names: Sequence[str], outcomes: Sequence[Mapping[str, Any]]) -> di
     }
 
 
+def is_damaged(inputs: Mapping[str, Any], malformed_budget: float = 0) -> bool:
+    """Of what `inputs_of` returned: was a file damaged, or were more records malformed than the budget allows?
+
+    A budget below 1 is a share of all records, otherwise a number of them.
+    """
+    allowed = malformed_budget
+    if 0 < malformed_budget < 1:
+        allowed = malformed_budget * (inputs["malformed"] + inputs["documents"])
+    return inputs["files_damaged"] > 0 or inputs["malformed"] > allowed
+
+
 def damage(name: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """Where and why a file ended early."""
     keys = ("status", "reason", "byte_offset", "compressed_offset", "bytes_lost")

@@ -40,10 +40,12 @@ class Arrays(NamedTuple):
     ngrams_3: np.ndarray
     ngrams_4: np.ndarray
     ngrams_5: np.ndarray
+    fingerprints: np.ndarray
     n_modelled: int
     tail_begin: int
     tail_end: int
     order: int
+    has_fingerprints: bool
 
 
 def _section(arrays: Mapping[str, Any], name: str, dtype: type, optional: bool = False) -> np.ndarray:
@@ -96,7 +98,9 @@ class Anchor:
                 order = longer
         token_bytes = _section(arrays, "token_bytes", np.uint8)
         limits = (int(n_modelled), int(tail_begin), int(tail_end), order)
-        self.arrays = Arrays(token_bytes, offsets, slots, unigrams, *tables, *limits)
+        fingerprints = _section(arrays, "fingerprints", np.uint64, optional=True)
+        sections = (token_bytes, offsets, slots, unigrams, *tables, fingerprints)
+        self.arrays = Arrays(*sections, *limits, "fingerprints" in arrays)
 
 
 _NOTHING = {
@@ -180,7 +184,7 @@ def gather_stream(anchor, table, ids, n_tokens, lengths, n_sentences, stream):
 
 
 @inlined
-def _finished(hashed):
+def finished(hashed):
     hashed = (hashed ^ hashed >> _SHIFT) * _FIRST
     hashed = (hashed ^ hashed >> _SHIFT) * _SECOND
     return hashed ^ hashed >> _SHIFT
@@ -236,13 +240,13 @@ def cost_of_stream(anchor, stream, size, entries):
             continue
         cost = np.int64(anchor.unigrams[stream[place]] >> _HALF)
         backoff = np.int64(anchor.unigrams[stream[place - 1]] & _LOW) - _BACKOFF_BIAS
-        hashed = _finished(stream[place - 1] << _HALF | stream[place])
+        hashed = finished(stream[place - 1] << _HALF | stream[place])
         is_present = True
         for order in range(2, anchor.order + 1):
             if order > 2:
                 is_present = is_present and entries[new, order - 1] != _ZERO and entries[old, order - 1] != _ZERO
                 if is_present:
-                    hashed = _finished(hashed ^ (stream[place - order + 1] + _ONE) * _GOLDEN)
+                    hashed = finished(hashed ^ (stream[place - order + 1] + _ONE) * _GOLDEN)
             if is_present:
                 entries[new, order] = _entry_of_order(anchor, order, hashed)
             cost = _cost_of(entries[new, order]) if entries[new, order] else cost + backoff

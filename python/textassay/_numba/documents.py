@@ -16,6 +16,7 @@ from textassay._numba.anchor import (
     gather_stream,
     perplexity_of,
 )
+from textassay._numba.fingerprints import count_overlap, find_fingerprints
 from textassay._numba.fixed_log import (
     entropy_from_sum,
     load_log_table,
@@ -85,6 +86,7 @@ SIGNALS = (
     "perplexity",
     "oov_rate",
     "tail_share",
+    "anchor_overlap",
 )
 INTEGER_SIGNALS = ("n_bytes", "n_chars", "n_tokens", "n_types", "n_sentences", "invisible_chars")
 
@@ -95,7 +97,7 @@ FLOAT_COLUMNS = tuple(name for name in SIGNALS if name not in INTEGER_SIGNALS)
 N_BYTES, N_CHARS, N_TOKENS, N_TYPES, N_SENTENCES, INVISIBLE_CHARS, N_REPLACED, BYTE_OFFSET, LINE = range(9)
 (ENTROPY, ENTROPY_MM, CHAR_ENTROPY, TYPE_TOKEN, MATTR, HAPAX) = range(6)
 (BURSTINESS, BURSTINESS_GB, TOP_NGRAM, DUP_LINE, MARKER_RATE) = range(6, 11)
-(PERPLEXITY, OOV_RATE, TAIL_SHARE) = range(11, 14)
+(PERPLEXITY, OOV_RATE, TAIL_SHARE, ANCHOR_OVERLAP) = range(11, 15)
 
 MAX_TEXT = 1 << 30
 
@@ -121,6 +123,10 @@ class Choice(NamedTuple):
     """With an anchor."""
     perplexity: bool
     counts_ngrams: bool
+    keeps_fingerprints: bool
+    overlap: bool
+    met: np.ndarray
+    """Of each of the anchor's fingerprints; empty where nobody wants to know."""
     lexicon: Lexicon
     anchor: Arrays
     unicode: Unicode
@@ -142,8 +148,12 @@ def choose(
     markers: Sequence[Sequence[bytes]],
     anchor: Anchor | None = None,
     counts_ngrams: bool = False,
+    met: np.ndarray | None = None,
 ) -> Choice:
-    """Raises ValueError on an unknown signal, token kind or an empty phrase."""
+    """Raises ValueError on an unknown signal, token kind or an empty phrase, and where `met` does not fit the anchor.
+
+    Who counts n-grams keeps fingerprints, too.
+    """
     check_signals(signals)
     number = kind_number(kind)
     lexicon = build_lexicon(markers)
@@ -160,11 +170,26 @@ def choose(
         compared,
         compared and "perplexity" in signals and arrays.order > 0,
         compared and counts_ngrams,
+        compared and counts_ngrams,
+        "anchor_overlap" in signals and arrays.has_fingerprints and number == WORD,
+        np.zeros(0, np.uint8) if met is None else _checked_met(met, arrays),
         lexicon,
         arrays,
         load_tables(),
         load_log_table(),
     )
+
+
+def _checked_met(met: np.ndarray, anchor: Arrays) -> np.ndarray:
+    if not anchor.has_fingerprints:
+        raise ValueError("met: wanted an anchor with fingerprints")
+    if not isinstance(met, np.ndarray) or met.dtype != np.uint8 or not met.flags.c_contiguous:
+        raise ValueError("met: wanted a C-contiguous array of uint8")
+    if met.shape != anchor.fingerprints.shape:
+        raise ValueError(f"met: wanted a 1-D array of {len(anchor.fingerprints)} elements")
+    if not met.flags.writeable:
+        raise ValueError("met: wanted an array that can be written to")
+    return met
 
 
 class Work(NamedTuple):
@@ -180,7 +205,7 @@ class Work(NamedTuple):
     boundaries: np.ndarray
     ids: np.ndarray
     slots: np.ndarray
-    """uint64, a power of two: the hash tables of lines and of 3-grams, then the words for the anchor's model."""
+    """uint64, a power of two: the hash tables of lines and of 3-grams, then fingerprints, then the words for the anchor's model."""
     buckets: np.ndarray
     tail: np.ndarray
     units: np.ndarray
@@ -191,6 +216,11 @@ class Work(NamedTuple):
     ngrams: np.ndarray
     """uint64, two to a row: counted and not yet written."""
     ngram_fill: np.ndarray
+    fingerprints: np.ndarray
+    """As `ngrams`."""
+    fingerprint_fill: np.ndarray
+    file: np.ndarray
+    """Of one element: the number of the file that is being read."""
     table: TokenTable
 
 
@@ -205,6 +235,9 @@ def new_work(capacity: int) -> Work:
         np.zeros((2, MAX_ORDER + 1), np.uint64),
         np.empty((0, 2), np.uint64),
         np.zeros(1, np.int64),
+        np.empty((0, 2), np.uint64),
+        np.zeros(1, np.int64),
+        np.zeros(1, np.uint64),
         new_table(1024, 16384),
     )
 
@@ -540,6 +573,17 @@ def _compare_with_anchor(choice, work, n_tokens, integers, floats, row):
 
 
 @kernel
+def _compare_fingerprints(choice, work, n_tokens, floats, row):
+    floats[row, ANCHOR_OVERLAP] = math.nan
+    if not choice.overlap:
+        return
+    found = find_fingerprints(work.table, work.ids, n_tokens, work.slots)
+    if found:
+        overlap = count_overlap(choice.anchor.fingerprints, work.slots, found, choice.met)
+        floats[row, ANCHOR_OVERLAP] = np.float64(overlap) / np.float64(found)
+
+
+@kernel
 def measure_text(choice, work, size, integers, floats, row):
     """Fills one row from work.text[:size] (valid UTF-8), and `work` with its tokens.
 
@@ -573,6 +617,7 @@ def measure_text(choice, work, size, integers, floats, row):
     if choice.kind == WORD and n_tokens > 0:
         matches = count_markers(choice.lexicon, work.table, work.ids, n_tokens)
         floats[row, MARKER_RATE] = np.float64(1000 * matches) / np.float64(n_tokens)
+    _compare_fingerprints(choice, work, n_tokens, floats, row)
     _compare_with_anchor(choice, work, n_tokens, integers, floats, row)
     return distances
 

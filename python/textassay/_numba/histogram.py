@@ -22,7 +22,8 @@ from textassay._numba.lanes import ONE, PADDING, load64, multiply_wide
 
 FIELDS = 8
 KEY, HASH, OFFSET, LENGTH, COUNT = range(5)
-# In a document: FIRST and LAST token position, MARKER its id in the lexicon, and behind that its number in the anchor.
+# In a document: FIRST and LAST token position, MARKER its id in the lexicon, and behind that STABLE, the seedless hash,
+# for its fingerprints, or its number in the anchor.
 FIRST, LAST, MARKER = 5, 6, 7
 # In a batch, and in the corpus: DOCUMENTS the document frequency. A batch has LAST, the corpus PEAK and STABLE, the
 # seedless hash.

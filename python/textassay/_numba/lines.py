@@ -48,6 +48,7 @@ def _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, 
             state[WORDS] += mark_words(choice, work, size)
         return DONE
     row = state[ROWS]
+    rows.integers[row, LINE] = state[LINES] + 1
     status = tally_text(
         choice, work, size, rows.integers, rows.floats, row, batch, batch_tokens if stage == _HISTOGRAM else 0
     )
@@ -58,7 +59,6 @@ def _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, 
 @inlined
 def _finish_row(block, begin, fields, rows, state):
     row = state[ROWS]
-    rows.integers[row, LINE] = state[LINES] + 1
     rows.integers[row, BYTE_OFFSET] = state[BASE] + begin
     end = write_id(block, fields, rows.id_bytes, state[ID_BYTES])
     rows.id_null[row] = end < 0

@@ -1,6 +1,6 @@
 """Measurer: texts in memory. And the tally that it shares with a scan: document rows out, batches into a profile."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from textassay._numba.batches import (
 from textassay._numba.documents import (
     FLOAT_COLUMNS,
     INTEGER_COLUMNS,
+    LINE,
     N_REPLACED,
     N_SENTENCES,
     N_TOKENS,
@@ -30,16 +31,19 @@ from textassay._numba.documents import (
     measure_text,
     new_work,
 )
+from textassay._numba.fingerprints import LINE_BITS, append_fingerprints, find_fingerprints, first_of_each
 from textassay._numba.histogram import copy_bytes
 from textassay._numba.jit import kernel
-from textassay._numba.ngram_runs import NgramRuns, append_ngrams, combined
+from textassay._numba.ngram_runs import append_ngrams, combined
 from textassay._numba.profile import ProfileState, count_batch, count_documents, count_provenance
+from textassay._numba.sorted_runs import SortedRuns
 from textassay._numba.tokens import NO_ROOM
 from textassay._numba.utf8 import first_invalid
 
 # Why a loop over documents has returned to Python. Only after BATCH_FULL is the last document done; after a NEEDS_ it
 # begins again once the array has grown.
-DONE, BATCH_FULL, NEEDS_TYPES, NEEDS_BATCH_ROOM, NEEDS_TEXT_ROOM, NEEDS_NGRAM_ROOM, ROWS_FULL = range(7)
+DONE, BATCH_FULL, NEEDS_TYPES, NEEDS_BATCH_ROOM, NEEDS_TEXT_ROOM, ROWS_FULL = range(6)
+NEEDS_NGRAM_ROOM, NEEDS_FINGERPRINT_ROOM = 6, 7
 
 Batches = dict[str, np.ndarray]
 
@@ -55,12 +59,17 @@ def tally_text(choice, work, size, integers, floats, row, batch, batch_tokens):
         n_words = integers[row, N_TOKENS] + 2 * integers[row, N_SENTENCES]
         if work.ngram_fill[0] + n_words > len(work.ngrams):
             return NEEDS_NGRAM_ROOM
+        if work.fingerprint_fill[0] + integers[row, N_TOKENS] > len(work.fingerprints):
+            return NEEDS_FINGERPRINT_ROOM
     if batch_tokens:
         added = add_document(batch, work.table, integers[row, N_TOKENS], distances, work.tail, batch_tokens)
         if added == NO_ROOM:
             return NEEDS_BATCH_ROOM
     if n_words:  # only now: after NO_ROOM the document begins again
         append_ngrams(work.slots, n_words, work.ngrams, work.ngram_fill)
+        found = find_fingerprints(work.table, work.ids, integers[row, N_TOKENS], work.slots)
+        document = work.file[0] << LINE_BITS | np.uint64(integers[row, LINE])
+        append_fingerprints(work.slots, found, document, work.fingerprints, work.fingerprint_fill)
     if batch_tokens and added == FULL:
         return BATCH_FULL
     return DONE
@@ -115,13 +124,15 @@ class Tally:
         batch_tokens: int,
         max_types: int,
         anchor: Anchor | None = None,
-        runs: NgramRuns | None = None,
+        runs: tuple[SortedRuns, SortedRuns] | None = None,
+        met: np.ndarray | None = None,
     ) -> None:
+        """`runs`: of 3-grams and of fingerprints."""
         if not 1 <= batch_tokens <= MAX_BATCH_TOKENS:
             raise ValueError(f"batch_tokens: wanted 1 to 2^25, got {batch_tokens}")
         self.signals = tuple(signals)
         self.batch_tokens = int(batch_tokens)
-        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None)
+        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None, met)
         self._runs = runs
         self.profile = ProfileState(self.signals, max_types)
         self.work = new_work(1 << 16)
@@ -139,30 +150,21 @@ class Tally:
         elif status == NEEDS_TEXT_ROOM:
             self.work = ensure_capacity(self.work, size)
         elif status == NEEDS_NGRAM_ROOM:
-            self._make_ngram_room()
+            room = _with_room(self.work.ngrams, self.work.ngram_fill, self._runs[0], combined)
+            self.work = self.work._replace(ngrams=room)
+        elif status == NEEDS_FINGERPRINT_ROOM:
+            room = _with_room(self.work.fingerprints, self.work.fingerprint_fill, self._runs[1], first_of_each)
+            self.work = self.work._replace(fingerprints=room)
 
-    def _make_ngram_room(self) -> None:
-        """Repetitions make room; then the run is written; a text that is too long for all of it gets more."""
-        held = combined(self.work.ngrams[: self.work.ngram_fill[0]])
-        capacity = self._runs.capacity
-        if 2 * len(held) > capacity:
-            self._runs.write(held)
-            held = held[:0]
-        if len(self.work.ngrams) > 2 * len(held) + capacity // 2 or len(self.work.ngrams) < capacity:
-            capacity = max(capacity, 2 * len(self.work.ngrams))
-        room = np.empty((max(capacity, len(self.work.ngrams)), 2), np.uint64)
-        room[: len(held)] = held
-        self.work = self.work._replace(ngrams=room)
-        self.work.ngram_fill[0] = len(held)
-
-    def finish_ngrams(self) -> None:
+    def finish_runs(self) -> None:
         """After the last text."""
-        if self._runs is not None and self.work.ngram_fill[0]:
-            self._runs.write(combined(self.work.ngrams[: self.work.ngram_fill[0]]))
-            self.work.ngram_fill[0] = 0
+        if self._runs is not None:
+            _write_rest(self.work.ngrams, self.work.ngram_fill, self._runs[0], combined)
+            _write_rest(self.work.fingerprints, self.work.fingerprint_fill, self._runs[1], first_of_each)
 
-    def begin_file(self) -> None:
+    def begin_file(self, number: int = 0) -> None:
         """Batches are counted within a file."""
+        self.work.file[0] = number
         begin_batch(self.batch, 0, 0)
 
     def close_batch(self) -> None:
@@ -187,6 +189,29 @@ class Tally:
     def count_provenance(self, label: int, names: Sequence[bytes], tokens: int, size: int) -> None:
         """One document of this source, month and reason."""
         count_provenance(self.profile, label, names, tokens, size)
+
+
+Combine = Callable[[np.ndarray], np.ndarray]
+
+
+def _with_room(records: np.ndarray, fill: np.ndarray, runs: SortedRuns, combine: Combine) -> np.ndarray:
+    """Repetitions make room; then the run is written; a text that is too long for all of it gets more."""
+    held = combine(records[: fill[0]])
+    size = max(runs.capacity, len(records) if fill[0] else 2 * len(records))
+    if 2 * len(held) > runs.capacity or len(held) == fill[0]:
+        if len(held):
+            runs.write(held)
+        held = held[:0]
+    room = np.empty((size, 2), np.uint64)
+    room[: len(held)] = held
+    fill[0] = len(held)
+    return room
+
+
+def _write_rest(records: np.ndarray, fill: np.ndarray, runs: SortedRuns, combine: Combine) -> None:
+    if fill[0]:
+        runs.write(combine(records[: fill[0]]))
+    fill[0] = 0
 
 
 class Measurer:

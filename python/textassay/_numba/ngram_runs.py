@@ -1,7 +1,4 @@
-"""Counts of word 3-grams for an anchor's model: gathered by kernels, sorted and written as runs (csrc/lm/ngram_runs.hpp)."""
-
-import itertools
-from pathlib import Path
+"""Counts of word 3-grams for an anchor's model, gathered by kernels (csrc/lm/ngram_runs.hpp)."""
 
 import numpy as np
 
@@ -10,7 +7,6 @@ from textassay._numba.jit import kernel
 
 _HALF, _ONE, _LOW = np.uint64(32), np.uint64(1), np.uint64(0xFFFFFFFF)
 _NO_WORD = np.uint64(0xFFFFFFFF)
-_LEAST = 1 << 16
 
 
 @kernel
@@ -26,19 +22,6 @@ def append_ngrams(stream, size, ngrams, fill):
         ngrams[place, 1] = stream[at] << _HALF | _ONE
         place += 1
     fill[0] = place
-
-
-class NgramRuns:
-    """Where the runs of all threads go."""
-
-    def __init__(self, folder: str, memory_of_thread: int) -> None:
-        self._folder = Path(folder)
-        self._numbers = itertools.count()
-        self.capacity = max(_LEAST, memory_of_thread // 16)
-
-    def write(self, run: np.ndarray) -> None:
-        with (self._folder / f"run-{next(self._numbers)}.bin").open("wb") as stream:
-            stream.write(run.tobytes())
 
 
 def combined(ngrams: np.ndarray) -> np.ndarray:

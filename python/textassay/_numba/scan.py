@@ -36,16 +36,17 @@ from textassay._numba.lines import (
     scan_lines,
 )
 from textassay._numba.measurer import DONE, ROWS_FULL, Tally, document_columns
-from textassay._numba.ngram_runs import NgramRuns
 from textassay._numba.profile import ProfileState
 from textassay._numba.provenance import KEY_BYTES, Rules, build_rules
 from textassay._numba.records import CUT_OFF, REASONS, TOO_LONG, Fields, build_fields
+from textassay._numba.sorted_runs import SortedRuns
 
 MAX_RECORD_BYTES = 128 << 20
 _BLOCK = 1 << 20
 _ROWS = 1 << 14
 _EVENTS_AHEAD = 8
 _MOST_THREADS = 4096
+_FINGERPRINT_SHARE = 8  # of memory: a document has two fingerprints for 17 tokens
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -73,7 +74,8 @@ class Options(NamedTuple):
     id_field: Sequence[str]
     markers: Sequence[Sequence[bytes]]
     anchor: Anchor | None
-    runs: NgramRuns | None
+    runs: tuple[SortedRuns, SortedRuns] | None
+    met: np.ndarray | None
     batch_tokens: int
     max_types: int
     max_record_bytes: int
@@ -99,7 +101,7 @@ def _new_tally(options: Options) -> Tally:
     """Raises ValueError on options that make no sense."""
     return Tally(
         options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types, options.anchor,
-        options.runs,
+        options.runs, options.met,
     )  # fmt: skip
 
 
@@ -125,7 +127,7 @@ class _Lines:
 
     def begin_file(self, number: int, emit: Callable[[dict[str, Any]], None]) -> None:
         """`emit` is given every event of the file."""
-        self.tally.begin_file()
+        self.tally.begin_file(number)
         self.state = np.zeros(COUNTERS, np.int64)
         self.state[FILE] = number
         self.bytes = 0
@@ -336,7 +338,7 @@ def _work(shared: _Shared) -> None:
         lines = _Lines(shared.options)
         while (job := shared.next_path()) is not None:
             _scan_file(shared, lines, *job)
-        lines.tally.finish_ngrams()
+        lines.tally.finish_runs()
         with shared.lock:
             shared.profile.merge(lines.tally.profile)
     except _Cancelled:
@@ -436,6 +438,7 @@ class Scan:
         anchor: Anchor | None = None,
         ngram_folder: str | None = None,
         ngram_memory: int = 1 << 30,
+        met: np.ndarray | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         max_record_bytes: int = 64 << 20,
@@ -456,9 +459,9 @@ class Scan:
             raise ValueError(f"max_window_log: wanted 10 to 31, got {max_window_log}")
         if ngram_folder is not None and anchor is None:
             raise ValueError("ngram_folder: wanted an anchor with the words to count")
-        runs = None if ngram_folder is None else NgramRuns(ngram_folder, ngram_memory // threads)
+        runs = None if ngram_folder is None else _runs_in(ngram_folder, ngram_memory // threads)
         options = Options(
-            tuple(signals), tokens, text_fields, id_field, markers, anchor, runs, batch_tokens, max_types, max_record_bytes,
+            tuple(signals), tokens, text_fields, id_field, markers, anchor, runs, met, batch_tokens, max_types, max_record_bytes,
             max_window_log, documents, STAGES.index(stage),
             build_rules(provenance, len(paths)), [] if provenance is None else provenance["fields"],
         )  # fmt: skip
@@ -503,6 +506,12 @@ class Scan:
         if not self._is_over:
             raise RuntimeError("the profile is complete once next() has returned None")
         return self._shared.profile
+
+
+def _runs_in(folder: str, memory: int) -> tuple[SortedRuns, SortedRuns]:
+    fingerprint_memory = memory // _FINGERPRINT_SHARE
+    ngrams = SortedRuns(folder, "ngrams", memory - fingerprint_memory)
+    return ngrams, SortedRuns(folder, "fingerprints", fingerprint_memory)
 
 
 def _check(options: Options) -> None:

@@ -35,6 +35,7 @@ BINS |= {
     "perplexity": Linear(0.0, 0.0, OCTAVE_BINS),
     "oov_rate": _SHARE,
     "tail_share": _SHARE,
+    "anchor_overlap": _SHARE,
 }
 
 

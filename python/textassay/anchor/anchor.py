@@ -35,6 +35,10 @@ class Anchor:
         header, arrays = self.header, self.arrays
         tables = [f"ngrams_{order}" for order in range(2, int(header["order"]) + 1)]
         looked_up = {name: arrays[name] for name in (*_LOOKED_UP, *tables)}
+        if "fingerprints" in arrays:
+            looked_up["fingerprints"] = arrays["fingerprints"]
+            if len(arrays["fingerprint_documents"]) != len(arrays["fingerprints"]):
+                raise ValueError("fingerprint_documents: wanted one a fingerprint")
         tail_begin, tail_end = header["tail"]
         return _backend.get().Anchor(
             looked_up, n_modelled=header["n_modelled"], tail_begin=tail_begin, tail_end=tail_end

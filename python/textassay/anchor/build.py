@@ -1,4 +1,4 @@
-"""Builds an anchor from verified human text, in two passes: words, then 3-grams of numbered words."""
+"""Builds an anchor from verified human text, in two passes: words, then 3-grams of numbered words and fingerprints."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from textassay import _backend
 from textassay.anchor.file import AnchorWriter
 from textassay.anchor.kneser_ney import ORDER, Estimates, KneserNey
 from textassay.anchor.ngrams import entry_values, hashes_of, table_size, unigram_entries
-from textassay.anchor.runs import merged_pieces
+from textassay.anchor.runs import merged_fingerprints, merged_ngrams
 from textassay.anchor.vocabulary import Vocabulary, vocabulary_of
 from textassay.atomic import sync_folder
 from textassay.configuration import MAX_TYPES
@@ -47,7 +47,7 @@ def build_anchor(
 
     The model is to know the words seen `min_count` times; all others are `<unk>`. `tail_mass` is the share of all
     tokens that the rarest words make up (METRICS: tail). `note` says where the text comes from and who verified it.
-    3-grams are counted in `memory` bytes; beyond that they go to disk, beside `out`.
+    3-grams and fingerprints are gathered in `memory` bytes; beyond that they go to disk, beside `out`.
 
     Raises `UsageError` on settings out of range, on inputs that can be read only once and on text without words,
     `OutputError` where `out` cannot be written.
@@ -96,7 +96,7 @@ def partial_folder(out: Path) -> Iterator[Path]:
 def _count_ngrams(
     first: ScanResult, vocabulary: Vocabulary, folder: Path, fields: Sequence[str], threads: int, memory: int
 ) -> None:
-    """The second pass: runs of counts into `folder`."""
+    """The second pass: runs of counts and of fingerprints into `folder`."""
     backend = _backend.get()
     running = backend.Scan(
         [file.source for file in first.inputs],
@@ -145,20 +145,34 @@ def _write(
     writer.array("counts", "u8", vocabulary.counts)
     writer.array("word_slots", "u4", vocabulary.word_slots)
     writer.array("profile", "u1", np.frombuffer(result.profile.serialize(), np.uint8))
+    n_fingerprints = _write_fingerprints(writer, folder)
     model = KneserNey(vocabulary.n_modelled)
-    for piece in merged_pieces(folder, vocabulary.n_modelled):
+    for piece in merged_ngrams(folder, vocabulary.n_modelled):
         model.count(piece)
     model.finish_counting()
-    estimates = map(model.estimate, merged_pieces(folder, vocabulary.n_modelled))
+    estimates = map(model.estimate, merged_ngrams(folder, vocabulary.n_modelled))
     lost = _write_model(writer, ModelParts(folder, model), estimates)
     writer.finish(
         header
         | {
             "ngrams": {"1": vocabulary.n_modelled, "2": model.n_bigrams, "3": model.n_trigrams},
+            "fingerprints": n_fingerprints,
             "discounts": [list(found) for found in model.discounts],
             "ngrams_not_in_tables": lost,
         }
     )
+
+
+def _write_fingerprints(writer: AnchorWriter, folder: Path) -> int:
+    n = 0
+    writer.begin("fingerprints", "u8")
+    for piece in merged_fingerprints(folder):
+        writer.add(piece.hashes)
+        n += len(piece.hashes)
+    writer.begin("fingerprint_documents", "u8")
+    for piece in merged_fingerprints(folder):
+        writer.add(piece.documents)
+    return n
 
 
 class ModelParts:

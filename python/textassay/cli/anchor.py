@@ -1,4 +1,4 @@
-"""`textassay anchor`: build, info, export, import."""
+"""`textassay anchor`: build, info, check, export, import."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from textassay.cli.errors import DAMAGED, reported, say
+from textassay.cli.errors import DAMAGED, GATE_FAILED, reported, say
 from textassay.cli.options import (
     IdField,
     Json,
@@ -88,6 +88,66 @@ def info(
     _show(found.describe(), as_json)
 
 
+def check(
+    path: AnchorArgument,
+    candidates: Annotated[
+        list[str], typer.Argument(metavar="CANDIDATE", help="The corpus: files, folders, globs, @list, - for stdin.")
+    ],
+    limit: Annotated[float, option("limit", "How much of a document the other side may hold, as a share.")] = 0.1,
+    allowed: Annotated[
+        float, option("allowed", "Share of the corpus's, or of the anchor's, documents that may be over the limit.")
+    ] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A JSON file for the report.", show_default=False)
+    ] = None,
+    text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
+    id_field: IdField = "id",
+    threads: Threads = None,
+    malformed_budget: Annotated[
+        str, option("malformed-budget", "Malformed records allowed before the exit code is 3.")
+    ] = "0",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for the anchor's text in a corpus, and for the corpus's in the anchor: exact and near copies. Exit code 1 over the limit."""
+    from textassay.anchor.check import check_anchor
+    from textassay.atomic import replacing
+    from textassay.folder import json_text
+    from textassay.summary import is_damaged
+
+    budget = parse_budget(malformed_budget)
+    with ProgressLine(quiet or as_json) as progress:
+        found = check_anchor(
+            path,
+            candidates,
+            limit,
+            allowed=allowed,
+            text_fields=split_list(text_field),
+            id_field=id_field,
+            threads=threads,
+            on_progress=progress,
+        )
+    report = json_text(found.report())
+    if as_json:
+        sys.stdout.write(report)
+    else:
+        from textassay.cli.render import print_check
+
+        print_check(found.report())
+    if out is not None:
+        with replacing(out) as stream:
+            stream.write(report.encode())
+        say(f"written to {out}")
+    if is_damaged(found.inputs, budget):
+        say(
+            f"{found.inputs['malformed']} malformed records, {found.inputs['files_damaged']} damaged files: not all was looked at"
+        )
+    if found.is_over:
+        raise typer.Exit(GATE_FAILED)
+    if is_damaged(found.inputs, budget):
+        raise typer.Exit(DAMAGED)
+
+
 def export(
     path: AnchorArgument,
     arpa: Annotated[Path, typer.Option("--arpa", help="The ARPA file to write; - for stdout.")],
@@ -133,5 +193,6 @@ def _show(description: dict[str, object], as_json: bool) -> None:
 
 anchor.command()(reported(build))
 anchor.command()(reported(info))
+anchor.command()(reported(check))
 anchor.command()(reported(export))
 anchor.command("import")(reported(import_))

@@ -266,11 +266,49 @@ def print_anchor(about: Mapping[str, Any]) -> None:
     for order, n in about["ngrams"].items():
         if order != "1":
             table.add_row(f"{order}-grams", number(n), "")
+    if "fingerprints" in about:
+        table.add_row("fingerprints", number(about["fingerprints"]), "of its documents, for anchor check")
     table.add_row("file", size(about["bytes"]), "mapped into memory, shared by all processes")
     note = (
         Text(clean(about["note"], 500), NOTE) if about["note"] else Text("no note says who verified the text", "yellow")
     )
     _console().print(Group(table, note))
+
+
+def print_check(report: Mapping[str, Any]) -> None:
+    """Prints what `AnchorCheck.report` returned."""
+    corpus, anchor_text = report["corpus"], report["anchor_text"]
+    table = _table(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    n, compared = number(corpus["n_documents"]), number(corpus["n_compared"])
+    table.add_row(
+        "corpus", number(corpus["n_over"]), f"of {n} documents overlap too much; {compared} could be compared"
+    )
+    n = number(anchor_text["n_documents"])
+    table.add_row("anchor", number(anchor_text["n_over"]), f"of {n} documents overlap too much")
+    n = number(anchor_text["n_fingerprints"])
+    table.add_row("met", share(anchor_text["share_met"]), f"of its {n} fingerprints are in the corpus")
+    limits = f"more than {share(report['limit'])}"
+    if report["allowed"]:
+        limits += f" of more than {share(report['allowed'])} of the documents"
+    parts: list[RenderableType] = [table]
+    if report["is_over"]:
+        parts.append(Text(f"The anchor and the corpus share text: {limits}.", BAD))
+    else:
+        parts.append(Text(f"The anchor and the corpus do not share {limits}.", GOOD))
+    for title, side, sized in (("In the corpus", corpus, "n_tokens"), ("In the anchor", anchor_text, "n_fingerprints")):
+        if side["worst"]:
+            parts.append(_overlap_table(title, side["worst"], sized))
+    if report["inputs"]["malformed"] or report["inputs"]["files_damaged"]:
+        parts.append(damage_lines(report["inputs"]))
+    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+
+
+def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:
+    table = _table(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
+    for row in worst[:SHOWN]:
+        place = f"{row['line']} {clean_path(row['file'])}"
+        table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
+    return table
 
 
 def print_stages(found: Mapping[str, Any]) -> None:
