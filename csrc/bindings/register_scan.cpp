@@ -125,6 +125,7 @@ uint8_t* fingerprints_met(const py::object& met, const PythonAnchor* anchor) {
 std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<std::string>& signals, const std::string& tokens,
                                   std::vector<FieldPath> text_fields, FieldPath id_field,
                                   const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
+                                  std::shared_ptr<Detector> detector,
                                   const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, const py::object& met,
                                   uint64_t batch_tokens,
                                   uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
@@ -137,7 +138,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     if (text_fields.empty()) throw std::invalid_argument("text_fields: wanted at least one");
     if (threads < 1 || threads > 4096) throw std::invalid_argument("threads: wanted 1 to 4096, got " + std::to_string(threads));
     ScanConfig config;
-    config.measure = measure_config(signals, tokens, markers, anchor);
+    config.measure = measure_config(signals, tokens, markers, anchor, std::move(detector));
     if (ngram_folder) {
         if (anchor == nullptr) throw std::invalid_argument("ngram_folder: wanted an anchor with the words to count");
         const uint64_t memory = ngram_memory / threads, fingerprint_memory = memory / kFingerprintShare;
@@ -181,12 +182,13 @@ void register_scan(py::module_& module) {
         .def(py::init(&start), py::arg("paths"), py::kw_only(), py::arg("signals"), py::arg("tokens") = "word",
              py::arg("text_fields") = std::vector<FieldPath>{{"text"}}, py::arg("id_field") = FieldPath{"id"},
              py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("anchor") = py::none(),
+             py::arg("detector") = py::none(),
              py::arg("ngram_folder") = py::none(), py::arg("ngram_memory") = uint64_t{1} << 30, py::arg("met") = py::none(),
              py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
              py::arg("stage") = "histogram", py::arg("provenance") = py::none(), py::keep_alive<1, 8>(),
-             py::keep_alive<1, 11>())
+             py::keep_alive<1, 12>())
         .def("next", &PythonScan::next, py::arg("timeout") = -1.0)
         .def("progress", &progress)
         .def("cancel", [](PythonScan& self) { self.scan->cancel(); })

@@ -165,12 +165,14 @@ uint32_t bin_index(const std::string& name, double value) {
 }  // namespace
 
 MeasureConfig measure_config(const std::vector<std::string>& signals, const std::string& kind,
-                             const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor) {
+                             const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
+                             std::shared_ptr<Detector> detector) {
     MeasureConfig config;
     config.signals = signals_named(signals);
     config.tokens = token_kind(kind);
     config.markers = std::make_shared<const MarkerLexicon>(markers);
     if (anchor != nullptr) config.anchor = anchor->anchor;
+    config.detector = std::move(detector);
     return config;
 }
 

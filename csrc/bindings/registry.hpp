@@ -15,6 +15,7 @@ void register_profile(py::module_& module);
 void register_measurer(py::module_& module);
 void register_scan(py::module_& module);
 void register_anchor(py::module_& module);
+void register_detector(py::module_& module);
 
 // An anchor, and the arrays that it looks into.
 struct PythonAnchor {
@@ -22,9 +23,10 @@ struct PythonAnchor {
     py::dict arrays;
 };
 
-// Shared by Measurer and Scan. `anchor` may be None.
+// Shared by Measurer and Scan. `anchor` and `detector` may be None.
 MeasureConfig measure_config(const std::vector<std::string>& signals, const std::string& tokens,
-                             const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor);
+                             const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
+                             std::shared_ptr<Detector> detector);
 void check_limits(uint64_t batch_tokens, uint64_t max_types);
 py::dict to_dict(DocumentColumns&& columns, const MeasureConfig& config, bool with_origin);
 py::dict to_dict(const std::vector<BatchRow>& rows);

@@ -31,6 +31,11 @@ uint64_t characters_of(const TokenKey& key) {
     return characters;
 }
 
+bool wants_detector(const MeasureConfig& config) {
+    const bool asked = config.wants(kSyntheticLogit) || config.wants(kSyntheticProbability);
+    return asked && config.detector && config.tokens == TokenKind::kWord;
+}
+
 double ratio(uint64_t numerator, uint64_t denominator) {
     return denominator == 0 ? kNull : static_cast<double>(numerator) / static_cast<double>(denominator);
 }
@@ -56,14 +61,16 @@ DocumentCounter::DocumentCounter(const MeasureConfig& config)
       wants_characters_(config.wants(kCharEntropy)),
       wants_lines_(config.wants(kDuplicateLineShare)),
       wants_trigrams_(config.wants(kTopNgramShare)),
-      wants_markers_(config.wants(kMarkerRate) && config.markers && !config.markers->empty() &&
+      wants_markers_((config.wants(kMarkerRate) || wants_detector(config)) && config.markers && !config.markers->empty() &&
                      config.tokens == TokenKind::kWord),
       wants_perplexity_(config.wants(kPerplexity) && config.anchor && config.anchor->order > 0),
       wants_stream_(config.anchor && config.tokens == TokenKind::kWord &&
                     (config.ngrams || config.wants(kPerplexity) || config.wants(kOovRate) || config.wants(kTailShare))),
       wants_fingerprints_(config.tokens == TokenKind::kWord &&
                           (config.fingerprints || (config.anchor && config.anchor->fingerprints != nullptr && config.wants(kAnchorOverlap)))),
+      wants_detector_(wants_detector(config)),
       vocabulary_(std::make_shared<Vocabulary>()) {
+    detector_keys_.assign(1, 0);
     if (wants_fingerprints_) type_hashes_.assign(1, 0);
     if (!wants_stream_) return;
     tokenizer_.sentences.lengths = &sentence_lengths_;
@@ -79,6 +86,7 @@ Vocabulary::View DocumentCounter::begin_block() {
         vocabulary_ = std::make_shared<Vocabulary>();
         if (wants_stream_) words_.assign(1, Anchor::kUnknown);
         if (wants_fingerprints_) type_hashes_.assign(1, 0);
+        detector_keys_.assign(1, 0);
         position_ = 0;
     }
     position_ += kGap;
@@ -105,19 +113,38 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
     ids_.clear();
     anchors_.clear();
     sentence_lengths_.clear();
+    score_.begin();
+    gap_begin_ = 0;
     tokenizer_.begin(text, size, config_.tokens);
     if (wants_lines_) lines_.begin(text, size);
     TokenChunk chunk;
     for (size_t begin = 0; tokenizer_.next(chunk);) {
         count_chunk(chunk, block);
+        if (wants_detector_) score_chunk(text, chunk);
         const size_t end = tokenizer_.position() / 64 * 64;
         count_characters(text, begin, end, chunk);
         if (wants_lines_) lines_.advance(end);
         begin = end;
     }
+    if (wants_detector_) score_.add_gap(config_.detector->weights.data(), text, gap_begin_, size);
     remember_border_ids(block);
     if (wants_characters_)
         for (size_t i = size / 64 * 64; i < size; ++i) characters_.add_ascii(text[i]);
+}
+
+void DocumentCounter::score_chunk(const uint8_t* text, const TokenChunk& chunk) {
+    const int8_t* const weights = config_.detector->weights.data();
+    const uint32_t* const ids = ids_.begin() + (ids_.size() - chunk.size);
+    const uint32_t* const keys = detector_keys_.data();
+    DetectorScore score = score_;  // in registers: the weights may alias anything
+    size_t gap_begin = gap_begin_;
+    for (size_t i = 0; i < chunk.size; ++i) {
+        score.add_gap(weights, text, gap_begin, static_cast<size_t>(chunk.source_begin(i)));
+        score.add_word(weights, keys[ids[i]]);
+        gap_begin = static_cast<size_t>(chunk.source_end(i));
+    }
+    score_ = score;
+    gap_begin_ = gap_begin;
 }
 
 // Of the chunk, while it is in the cache; ASCII in whole blocks.
@@ -169,6 +196,7 @@ uint32_t DocumentCounter::add_type(const TokenKey& key, uint64_t hash) {
     }
     if (wants_stream_) words_.push_back(config_.anchor->number_of(key));
     if (wants_fingerprints_) type_hashes_.push_back(token_hash(key.bytes, key.size));
+    if (wants_detector_) detector_keys_.push_back(static_cast<uint32_t>(token_hash(key.bytes, key.size) >> 32));
     return id;
 }
 
@@ -285,6 +313,11 @@ DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, uint64_t
     }
     if (wants_stream_ && tokens > 0) compare_with_anchor(sizes, values);
     if (wants_fingerprints_) compare_fingerprints(line, values, block);
+    if (wants_detector_) {
+        values[kSyntheticLogit] =
+            config_.detector->logit(score_.sum(), score_.features(), tokens, values[kMarkerRate], values[kBurstiness]);
+        values[kSyntheticProbability] = config_.detector->probability(values[kSyntheticLogit]);
+    }
     return values;
 }
 

@@ -12,6 +12,7 @@
 
 #include "buffer.hpp"
 #include "character_counts.hpp"
+#include "detector.hpp"
 #include "fingerprints.hpp"
 #include "marker_lexicon.hpp"
 #include "ngram_runs.hpp"
@@ -32,6 +33,7 @@ struct MeasureConfig {
     TokenKind tokens = TokenKind::kWord;
     std::shared_ptr<const MarkerLexicon> markers;
     std::shared_ptr<const Anchor> anchor;
+    std::shared_ptr<const Detector> detector;
     // Where to count 3-grams of the anchor's words, and to put the documents' fingerprints, if anywhere.
     std::shared_ptr<SortedRuns> ngrams, fingerprints;
     uint8_t* met = nullptr;  // of each of the anchor's fingerprints: where to note that a document has it
@@ -137,6 +139,7 @@ class DocumentCounter {
     void count_tokens(const uint8_t* text, size_t size, BlockCounts& block);
     void count_characters(const uint8_t* text, size_t begin, size_t end, const TokenChunk& chunk);
     void count_chunk(const TokenChunk& chunk, BlockCounts& block);
+    void score_chunk(const uint8_t* text, const TokenChunk& chunk);
     void make_keys(const TokenChunk& chunk);
     uint32_t find_or_add(const Key& key, const uint8_t* bytes, uint32_t size);
     void note_occurrences(const TokenChunk& chunk, uint32_t* ids, uint8_t* distances);
@@ -152,7 +155,7 @@ class DocumentCounter {
 
     const MeasureConfig& config_;
     const bool wants_characters_, wants_lines_, wants_trigrams_, wants_markers_, wants_perplexity_, wants_stream_,
-        wants_fingerprints_;
+        wants_fingerprints_, wants_detector_;
     Tokenizer tokenizer_;
     CharacterCounts characters_;
     RepeatedLines lines_;
@@ -170,6 +173,11 @@ class DocumentCounter {
     std::vector<uint32_t> anchors_;       // its tokens that may be part of a marker phrase
 
     Scratch<Key> keys_;  // of the current chunk's tokens
+
+    // With a detector.
+    std::vector<uint32_t> detector_keys_;  // of each type number of the vocabulary
+    DetectorScore score_;
+    size_t gap_begin_ = 0;  // where the last word of the document ends in the text
 
     // With an anchor.
     std::vector<uint32_t> words_;            // its number for each type number of the vocabulary

@@ -32,6 +32,8 @@ enum Signal : uint8_t {
     kOovRate,
     kTailShare,
     kAnchorOverlap,
+    kSyntheticLogit,
+    kSyntheticProbability,
     kDocumentSignals,
     // Of batches; kept for every profile.
     kBatchTokens = kDocumentSignals,
@@ -75,6 +77,8 @@ inline constexpr std::array<SignalTraits, kAllSignals> kSignals = {{
     {"oov_rate", false, 0, 1024, 1025},
     {"tail_share", false, 0, 1024, 1025},
     {"anchor_overlap", false, 0, 1024, 1025},
+    {"synthetic_logit", false, -8, 64, 1024},
+    {"synthetic_probability", false, 0, 1024, 1025},
     {"batch_n_tokens", true, 0, 0, kLogBins},
     {"batch_entropy_bits", false, 0, 64, 1536},
     {"batch_entropy_mm_bits", false, 0, 64, 1536},

@@ -184,6 +184,7 @@ class Measurer:
         tokens: Literal["word", "byte", "char"] = "word",
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
+        detector: Detector | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
@@ -246,6 +247,7 @@ class Scan:
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
+        detector: Detector | None = None,
         ngram_folder: str | None = None,
         ngram_memory: int = 1 << 30,
         met: NDArray[np.uint8] | None = None,
@@ -278,3 +280,18 @@ class Anchor:
 
 def fill_table(table: NDArray[np.uint64], hashes: NDArray[np.uint64], values: NDArray[np.uint64]) -> int:
     """Puts entries into a table of n-grams (buckets of 8 entries); returns how many did not fit, since one with the same tag is in the way."""
+
+class Detector:
+    """How much documents resemble synthetic text (docs/detector-spec.md), for Measurer and Scan."""
+
+    def __init__(
+        self,
+        weights: NDArray[np.int8],
+        *,
+        terms: Sequence[tuple[str, float, float, float, float]],
+        intercept: float,
+        logits: Sequence[float],
+        probabilities: Sequence[float],
+        least_words: int,
+    ) -> None:
+        """2^18 weights; terms are (name, low, high, centre, coefficient). Raises ValueError on what makes no detector."""

@@ -309,7 +309,9 @@ class _Job:
         folder.commit()
 
     def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
-        settings = {name: value for name, value in options.items() if name not in ("markers", "anchor", "provenance", "threads")}
+        settings = {
+            name: value for name, value in options.items() if name not in ("markers", "anchor", "provenance", "threads")
+        }
         settings |= {
             "markers": self.configuration.markers,
             "anchor": self.configuration.anchor,

@@ -16,6 +16,9 @@ from textassay._numba.anchor import (
     gather_stream,
     perplexity_of,
 )
+from textassay._numba.detector import Arrays as DetectorArrays
+from textassay._numba.detector import Detector, logit_of, probability_of, score_words
+from textassay._numba.detector import arrays_of as detector_arrays_of
 from textassay._numba.fingerprints import count_overlap, find_fingerprints
 from textassay._numba.fixed_log import (
     entropy_from_sum,
@@ -87,6 +90,8 @@ SIGNALS = (
     "oov_rate",
     "tail_share",
     "anchor_overlap",
+    "synthetic_logit",
+    "synthetic_probability",
 )
 INTEGER_SIGNALS = ("n_bytes", "n_chars", "n_tokens", "n_types", "n_sentences", "invisible_chars")
 
@@ -97,7 +102,7 @@ FLOAT_COLUMNS = tuple(name for name in SIGNALS if name not in INTEGER_SIGNALS)
 N_BYTES, N_CHARS, N_TOKENS, N_TYPES, N_SENTENCES, INVISIBLE_CHARS, N_REPLACED, BYTE_OFFSET, LINE = range(9)
 (ENTROPY, ENTROPY_MM, CHAR_ENTROPY, TYPE_TOKEN, MATTR, HAPAX) = range(6)
 (BURSTINESS, BURSTINESS_GB, TOP_NGRAM, DUP_LINE, MARKER_RATE) = range(6, 11)
-(PERPLEXITY, OOV_RATE, TAIL_SHARE, ANCHOR_OVERLAP) = range(11, 15)
+(PERPLEXITY, OOV_RATE, TAIL_SHARE, ANCHOR_OVERLAP, SYNTHETIC_LOGIT, SYNTHETIC_PROBABILITY) = range(11, 17)
 
 MAX_TEXT = 1 << 30
 
@@ -127,8 +132,10 @@ class Choice(NamedTuple):
     overlap: bool
     met: np.ndarray
     """Of each of the anchor's fingerprints; empty where nobody wants to know."""
+    detects: bool
     lexicon: Lexicon
     anchor: Arrays
+    detector: DetectorArrays
     unicode: Unicode
     logs: np.ndarray
 
@@ -149,6 +156,7 @@ def choose(
     anchor: Anchor | None = None,
     counts_ngrams: bool = False,
     met: np.ndarray | None = None,
+    detector: Detector | None = None,
 ) -> Choice:
     """Raises ValueError on an unknown signal, token kind or an empty phrase, and where `met` does not fit the anchor.
 
@@ -157,7 +165,9 @@ def choose(
     check_signals(signals)
     number = kind_number(kind)
     lexicon = build_lexicon(markers)
-    if "marker_rate" not in signals or number != WORD:
+    detects = detector is not None and number == WORD
+    detects = detects and not {"synthetic_logit", "synthetic_probability"}.isdisjoint(signals)
+    if ("marker_rate" not in signals and not detects) or number != WORD:
         lexicon = build_lexicon(())
     asked = ("char_entropy_bits" in signals, "top_ngram_share" in signals, "dup_line_share" in signals)
     arrays = arrays_of(anchor)
@@ -173,8 +183,10 @@ def choose(
         compared and counts_ngrams,
         "anchor_overlap" in signals and arrays.has_fingerprints and number == WORD,
         np.zeros(0, np.uint8) if met is None else _checked_met(met, arrays),
+        detects,
         lexicon,
         arrays,
+        detector_arrays_of(detector),
         load_tables(),
         load_log_table(),
     )
@@ -555,6 +567,19 @@ def _measure_characters(text, size, choice, work, integers, floats, row):
 
 
 @kernel
+def _compare_with_synthetic(choice, work, size, n_words, floats, row):
+    floats[row, SYNTHETIC_LOGIT] = floats[row, SYNTHETIC_PROBABILITY] = math.nan
+    if not choice.detects:
+        return
+    total, features = score_words(
+        choice.detector.weights, work.text, size, work.starts, work.ends, n_words, work.table, work.ids
+    )
+    logit = logit_of(choice.detector, total, features, n_words, floats[row, MARKER_RATE], floats[row, BURSTINESS])
+    floats[row, SYNTHETIC_LOGIT] = logit
+    floats[row, SYNTHETIC_PROBABILITY] = probability_of(choice.detector, logit)
+
+
+@kernel
 def _compare_with_anchor(choice, work, n_tokens, integers, floats, row):
     """Leaves the document's words in work.slots, where n-grams are to be counted."""
     floats[row, PERPLEXITY] = floats[row, OOV_RATE] = floats[row, TAIL_SHARE] = math.nan
@@ -607,6 +632,10 @@ def measure_text(choice, work, size, integers, floats, row):
     _measure_types(choice, work, n_tokens, distances, integers, floats, row)
     _measure_characters(text, size, choice, work, integers, floats, row)
     floats[row, TOP_NGRAM] = floats[row, DUP_LINE] = floats[row, MARKER_RATE] = math.nan
+    if choice.kind == WORD and n_tokens > 0:
+        matches = count_markers(choice.lexicon, work.table, work.ids, n_tokens)
+        floats[row, MARKER_RATE] = np.float64(1000 * matches) / np.float64(n_tokens)
+    _compare_with_synthetic(choice, work, size, n_words, floats, row)
     if choice.top_ngram:
         floats[row, TOP_NGRAM] = _top_gram_share(work, n_tokens, integers[row, N_CHARS])
     if choice.dup_line:  # the words are done with: their arrays serve for the lines

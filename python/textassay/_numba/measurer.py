@@ -18,6 +18,7 @@ from textassay._numba.batches import (
     ensure_room_for,
     new_batch,
 )
+from textassay._numba.detector import Detector
 from textassay._numba.documents import (
     FLOAT_COLUMNS,
     INTEGER_COLUMNS,
@@ -126,13 +127,14 @@ class Tally:
         anchor: Anchor | None = None,
         runs: tuple[SortedRuns, SortedRuns] | None = None,
         met: np.ndarray | None = None,
+        detector: Detector | None = None,
     ) -> None:
         """`runs`: of 3-grams and of fingerprints."""
         if not 1 <= batch_tokens <= MAX_BATCH_TOKENS:
             raise ValueError(f"batch_tokens: wanted 1 to 2^25, got {batch_tokens}")
         self.signals = tuple(signals)
         self.batch_tokens = int(batch_tokens)
-        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None, met)
+        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None, met, detector)
         self._runs = runs
         self.profile = ProfileState(self.signals, max_types)
         self.work = new_work(1 << 16)
@@ -224,11 +226,12 @@ class Measurer:
         tokens: str = "word",
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
+        detector: Detector | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
     ) -> None:
-        self._tally = Tally(signals, tokens, markers, batch_tokens, max_types, anchor)
+        self._tally = Tally(signals, tokens, markers, batch_tokens, max_types, anchor, detector=detector)
         self._batches: list[Batches] = []
         self._tally.begin_file()
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from textassay._numba.anchor import Anchor
+from textassay._numba.detector import Detector
 from textassay._numba.documents import BYTE_OFFSET, FLOAT_COLUMNS, INTEGER_COLUMNS, LINE, N_BYTES, N_TOKENS
 from textassay._numba.frames import Damage, Decoder, Source
 from textassay._numba.lanes import PADDING
@@ -74,6 +75,7 @@ class Options(NamedTuple):
     id_field: Sequence[str]
     markers: Sequence[Sequence[bytes]]
     anchor: Anchor | None
+    detector: Detector | None
     runs: tuple[SortedRuns, SortedRuns] | None
     met: np.ndarray | None
     batch_tokens: int
@@ -101,7 +103,7 @@ def _new_tally(options: Options) -> Tally:
     """Raises ValueError on options that make no sense."""
     return Tally(
         options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types, options.anchor,
-        options.runs, options.met,
+        options.runs, options.met, options.detector,
     )  # fmt: skip
 
 
@@ -436,6 +438,7 @@ class Scan:
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
+        detector: Detector | None = None,
         ngram_folder: str | None = None,
         ngram_memory: int = 1 << 30,
         met: np.ndarray | None = None,
@@ -461,7 +464,8 @@ class Scan:
             raise ValueError("ngram_folder: wanted an anchor with the words to count")
         runs = None if ngram_folder is None else _runs_in(ngram_folder, ngram_memory // threads)
         options = Options(
-            tuple(signals), tokens, text_fields, id_field, markers, anchor, runs, met, batch_tokens, max_types, max_record_bytes,
+            tuple(signals), tokens, text_fields, id_field, markers, anchor, detector, runs, met, batch_tokens, max_types,
+            max_record_bytes,
             max_window_log, documents, STAGES.index(stage),
             build_rules(provenance, len(paths)), [] if provenance is None else provenance["fields"],
         )  # fmt: skip

@@ -36,6 +36,8 @@ BINS |= {
     "oov_rate": _SHARE,
     "tail_share": _SHARE,
     "anchor_overlap": _SHARE,
+    "synthetic_logit": Linear(-8.0, 64.0, 1024),
+    "synthetic_probability": _SHARE,
 }
 
 
