@@ -51,9 +51,13 @@ def recall_at(synthetic: Mask, score: Scores, fpr: float) -> float:
     return float((score[synthetic] > np.quantile(score[~synthetic], 1 - fpr)).mean())
 
 
-def calibration_error(synthetic: Mask, probability: Scores) -> float:
-    """Expected calibration error over bins of equal width, with both sides weighing the same."""
-    weights = np.where(synthetic, 0.5 / synthetic.sum(), 0.5 / (~synthetic).sum())
+def even_weights(synthetic: Mask) -> Scores:
+    """Both sides weigh 1/2."""
+    return np.where(synthetic, 0.5 / synthetic.sum(), 0.5 / (~synthetic).sum())
+
+
+def calibration_error(synthetic: Mask, probability: Scores, weights: Scores) -> float:
+    """Expected calibration error over bins of equal width."""
     bins = np.minimum((probability * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = np.bincount(bins, weights * (probability - synthetic), ECE_BINS)
     return float(np.abs(gaps).sum())
@@ -66,7 +70,7 @@ def figures(synthetic: Mask, logit: Scores, probability: Scores) -> dict[str, fl
         "interval": auroc_interval(synthetic, logit),
         "recall_5": recall_at(synthetic, logit, 0.05),
         "recall_1": recall_at(synthetic, logit, 0.01),
-        "ece": calibration_error(synthetic, probability),
+        "ece": calibration_error(synthetic, probability, even_weights(synthetic)),
     }
 
 
@@ -82,9 +86,8 @@ class LeftOut:
         self.n_tokens = self.columns["n_tokens"]
         self.detector = detector_of(model, name)
         self.logit = self.detector.logit(self.columns)
-        self.linear = self.columns["detector_sum"] / self.columns["detector_features"]
-        levels = self.detector.probabilities
-        self.probability = np.interp(self.logit, self.detector.logits, levels)
+        # Of short documents, too, where the detector would abstain.
+        self.probability = np.interp(self.logit, self.detector.logits, self.detector.probabilities)
 
     def figures(self, shortest: float = 0, longest: float = np.inf) -> dict[str, float]:
         rows = (self.n_tokens >= shortest) & (self.n_tokens < longest)
@@ -126,8 +129,8 @@ def report(left_out: Sequence[LeftOut]) -> str:
         table_of([((one.name,), one.figures(SHORTEST_JUDGED)) for one in ranked], ("set",), mean=True),
         "### Left-out sets, all documents of 20 words or more",
         table_of([((one.name,), one.figures()) for one in ranked], ("set",), mean=True),
-        "### All left-out documents of 100 words or more together, sets weighing as they are long",
-        pooled(ranked),
+        "### Probabilities, all left-out documents of 100 words or more together",
+        reliability(ranked),
         "### With the thresholds that the model brings along; the published rule",
         reached_table(ranked),
         "### By generator, 100 words or more, against all human text of the set",
@@ -171,13 +174,39 @@ def table_of(rows: Sequence[tuple[tuple[str, ...], dict[str, float]]], names: Se
     return markdown((*names, *_HEADS), len(names), lines)
 
 
-def pooled(left_out: Sequence[LeftOut]) -> str:
+def reliability(left_out: Sequence[LeftOut]) -> str:
+    """What happened where a probability was given, over all sets, each and both of its sides weighing the same."""
     judged = [one.n_tokens >= SHORTEST_JUDGED for one in left_out]
-    synthetic, logit, probability = (
+    synthetic, probability = (
         np.concatenate([getattr(one, name)[rows] for one, rows in zip(left_out, judged, strict=True)])
-        for name in ("synthetic", "logit", "probability")
+        for name in ("synthetic", "probability")
     )
-    return table_of([(("all",), figures(synthetic, logit, probability))], ("set",))
+    weights = np.concatenate([even_weights(one.synthetic[rows]) for one, rows in zip(left_out, judged, strict=True)])
+    weights /= weights.sum()
+    bins = np.minimum((probability * ECE_BINS).astype(int), ECE_BINS - 1)
+    lines = []
+    for i in np.unique(bins):
+        rows = bins == i
+        means = [np.average(values[rows], weights=weights[rows]) for values in (probability, synthetic)]
+        share = f"{weights[rows].sum():.2f}"
+        lines.append([f"{i / ECE_BINS:.1f}-{(i + 1) / ECE_BINS:.1f}", share, *(f"{mean:.2f}" for mean in means)])
+    error = calibration_error(synthetic, probability, weights)
+    heads = ("probability", "share of documents", "mean probability", "synthetic in fact")
+    return markdown(heads, 1, lines) + f"\n\nExpected calibration error of all together: {error:.3f}"
+
+
+def recall_only(one: LeftOut) -> str:
+    """Of a set without human text, with the thresholds that the model brings along; worst first."""
+    judged = one.n_tokens >= SHORTEST_JUDGED
+    generators = np.array([document.generator for document in one.documents])
+    above = [one.logit > one.detector.thresholds(one.columns, fpr) for fpr in FALSE_POSITIVE_RATES[::-1]]
+    recalls = {name: [row[judged & (generators == name)].mean() for row in above] for name in np.unique(generators)}
+    lines = [
+        [name, *(f"{recall:.2f}" for recall in recalls[name])]
+        for name in sorted(recalls, key=lambda name: recalls[name])
+    ]
+    title = f"### {one.name}, left out: it has no human text\n\n"
+    return title + markdown(("generator", "recall, FPR meant 5 %", "1 %"), 1, lines) + "\n"
 
 
 def reached_table(left_out: Sequence[LeftOut]) -> str:
@@ -197,6 +226,8 @@ def by_length(left_out: Sequence[LeftOut]) -> str:
     rows = []
     for shortest, longest in LENGTHS:
         enough = [one for one in left_out if _human(one, shortest, longest) >= 30]
+        if not enough:
+            continue
         values = _mean([one.figures(shortest, longest) for one in enough])
         values["documents"] = sum(one.figures(shortest, longest)["documents"] for one in enough)
         name = f"{shortest} to {longest - 1:.0f}" if np.isfinite(longest) else f"{shortest} or more"
