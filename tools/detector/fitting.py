@@ -37,8 +37,9 @@ def fit_weights(samples: Samples, rows: NDArray[np.intp]) -> NDArray[np.int8]:
     """A logistic regression on shares of features, each divided by the square root of its mean share, which makes the
     noise of common and rare ones alike.
     """
-    scale = 1 / np.sqrt(np.asarray(samples.cut.shares.mean(axis=0)).ravel() + SHARE_FLOOR)
-    shares = (samples.cut.shares[rows] @ diags(scale.astype(np.float32))).tocsr()
+    shares = samples.cut.shares[rows]
+    scale = 1 / np.sqrt(np.asarray(shares.mean(axis=0)).ravel() + SHARE_FLOOR)
+    shares = (shares @ diags(scale.astype(np.float32))).tocsr()
     shares *= np.float32(1 / np.sqrt(np.asarray(shares.multiply(shares).sum(axis=1))).mean())
     synthetic = samples.synthetic[rows]
     weights = fit_logistic(shares, synthetic, side_weights(samples.dataset[rows], synthetic)) * scale
