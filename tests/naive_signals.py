@@ -22,6 +22,8 @@ LINEAR = {
     "hapax_ratio": (0, 1024, 1025),
     "oov_rate": (0, 1024, 1025),
     "tail_share": (0, 1024, 1025),
+    "synthetic_logit": (-8, 64, 1024),
+    "synthetic_probability": (0, 1024, 1025),
     "anchor_overlap": (0, 1024, 1025),
     "top_ngram_share": (0, 1024, 1025),
     "dup_line_share": (0, 1024, 1025),
@@ -199,6 +201,8 @@ def document(
         "perplexity": None,  # without an anchor
         "oov_rate": None,
         "tail_share": None,
+        "synthetic_logit": None,  # without a detector
+        "synthetic_probability": None,
         "anchor_overlap": None,
     }
 

@@ -72,14 +72,25 @@ def test_batch_signals_have_the_bins_of_their_documents(backend):
 def test_signal_choices(backend):
     everything = backend.SIGNALS
     default = signals.parse_signals()
-    assert default == tuple(name for name in everything if name not in (*signals.NOT_DEFAULT, *signals.ANCHOR_SIGNALS))
-    assert signals.parse_signals(with_anchor=True) == tuple(n for n in everything if n not in signals.NOT_DEFAULT)
+    assert default == tuple(
+        name
+        for name in everything
+        if name not in (*signals.NOT_DEFAULT, *signals.ANCHOR_SIGNALS, *signals.DETECTOR_SIGNALS)
+    )
+    assert signals.parse_signals(with_anchor=True, with_detector=True) == tuple(
+        n for n in everything if n not in signals.NOT_DEFAULT
+    )
     assert signals.parse_signals("all") == everything
     assert signals.parse_signals("-mattr") == tuple(name for name in default if name != "mattr")
     assert signals.parse_signals(" mattr, n_tokens ,") == ("n_tokens", "mattr")
     assert signals.parse_signals(["mattr", "n_tokens"]) == ("n_tokens", "mattr")
     assert signals.parse_signals("all,-mattr,mattr") == everything
-    assert signals.parse_signals(",".join(("default", *signals.NOT_DEFAULT, *signals.ANCHOR_SIGNALS))) == everything
+    assert (
+        signals.parse_signals(
+            ",".join(("default", *signals.NOT_DEFAULT, *signals.ANCHOR_SIGNALS, *signals.DETECTOR_SIGNALS))
+        )
+        == everything
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from textassay.anchor.check import check_anchor
     from textassay.batch import batch_entropy_audit
     from textassay.classifier import ProvenanceClassifier
+    from textassay.detector import Detector
     from textassay.errors import (
         AnchorError,
         BackendError,
@@ -32,6 +33,7 @@ _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
     "BackendError": "errors",
+    "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
     "OutputError": "errors",
@@ -57,6 +59,7 @@ __all__ = [
     "Anchor",
     "AnchorError",
     "BackendError",
+    "Detector",
     "FolderError",
     "InputError",
     "OutputError",

@@ -9,10 +9,11 @@ import numpy as np
 from textassay import _backend
 from textassay.errors import UsageError
 from textassay.lexicon import Lexicon, default_lexicon
-from textassay.signals import ANCHOR_SIGNALS, parse_signals
+from textassay.signals import ANCHOR_SIGNALS, DETECTOR_SIGNALS, parse_signals
 
 if TYPE_CHECKING:
     from textassay.anchor import Anchor
+    from textassay.detector import Detector
 
 TOKEN_KINDS = ("word", "byte", "char")
 BATCH_TOKENS = 1 << 20
@@ -41,6 +42,8 @@ class Configuration:
     """Digest of the marker lexicon; empty where marker_rate is not measured."""
     anchor: str = ""
     """Digest of the anchor; empty where nothing is compared with one."""
+    detector: str = ""
+    """Digest of the detector; empty where none looks at the documents."""
     unicode: str = UNICODE_VERSION
     provenance: str = ""
     """Digest of the rules of provenance; empty without rules."""
@@ -60,23 +63,38 @@ def configure(
     max_types: int,
     lexicon: Lexicon | None,
     anchor: "Anchor | None" = None,
+    detector: "Detector | None" = None,
 ) -> tuple[Configuration, Lexicon]:
     """Checks the settings of a measurement. Returns them with the lexicon to use: none, empty, unless marker_rate is
     measured.
 
     Raises `UsageError` on an unknown signal or kind of token and on a number out of range.
     """
-    names = parse_signals(signals, anchor is not None)
+    names = parse_signals(signals, anchor is not None, detector is not None)
+    if detector is not None and tokens != "word":
+        raise UsageError(f"a detector reads words: it has nothing to say of tokens={tokens!r}")
+    detects = detector is not None and any(name in names for name in DETECTOR_SIGNALS)
     if anchor is not None and tokens != "word":
         raise UsageError(f"an anchor counts words: it has nothing to say of tokens={tokens!r}")
     compared = anchor is not None and any(name in names for name in ANCHOR_SIGNALS)
     check_limits(tokens, batch_tokens=batch_tokens, max_types=max_types)
-    if "marker_rate" not in names or tokens != "word":
+    has_markers = "marker_rate" in names and tokens == "word"
+    if detects and lexicon is not None and lexicon.digest != default_lexicon().digest:
+        raise UsageError("a detector is calibrated with the package's marker lexicon: leave yours out, or the detector")
+    if not has_markers and not detects:
         used = Lexicon(())
     else:
         used = default_lexicon() if lexicon is None else lexicon
-    digest = anchor.digest if anchor is not None and compared else ""
-    return Configuration(names, tokens, batch_tokens, max_types, used.digest, digest), used
+    made_with = Configuration(
+        names,
+        tokens,
+        batch_tokens,
+        max_types,
+        markers=used.digest if has_markers else "",
+        anchor=anchor.digest if anchor is not None and compared else "",
+        detector=detector.digest if detector is not None and detects else "",
+    )
+    return made_with, used
 
 
 def check_limits(tokens: str, **numbers: int) -> None:

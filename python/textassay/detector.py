@@ -21,6 +21,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from textassay import _backend
 from textassay.detector_items import BUCKETS, feature_buckets, item_key, item_keys, items
 from textassay.errors import UsageError
 from textassay.lexicon import default_lexicon
@@ -134,6 +135,18 @@ class Detector:
         except OSError as error:
             raise UsageError(f"cannot read the detector {name}: {error}") from error
         return _Reader(name).read(model, weights)
+
+    def for_backend(self) -> Any:
+        """As a scan takes it."""
+        terms = [(term.name, term.low, term.high, term.centre, term.coefficient) for term in self.terms]
+        return _backend.get().Detector(
+            self.weights,
+            terms=terms,
+            intercept=self.intercept,
+            logits=self.logits,
+            probabilities=self.probabilities,
+            least_words=self.bands[0].from_words,
+        )
 
     def score(self, texts: Iterable[str | None]) -> dict[str, NDArray[np.int64]]:
         """`detector_sum` and `detector_features` of each text; 0 and 0 where it is None."""

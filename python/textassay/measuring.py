@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from textassay.profile import Profile
 from textassay.table import Table
 from textassay.texts import Texts, chunks_of
 
+if TYPE_CHECKING:
+    from textassay.detector import Detector
+
 
 def measure(
     texts: Any,
@@ -24,20 +27,22 @@ def measure(
     tokens: str = "word",
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
+    detector: "Detector | None" = None,
     threads: int | None = None,
 ) -> Table:
     """One row per text, a column per signal, and `n_replaced` (lone surrogates that became U+FFFD).
 
     `texts` is a list or iterable of str, a numpy array of strings, or anything with `__arrow_c_stream__` or
     `__arrow_c_array__` (needs pyarrow; string and large_string data are not copied). Columns are int64 or float64;
-    NaN is null. With an `anchor` (or the path of its file) the default signals hold perplexity, oov_rate and tail_share. Where a text is None or null its whole row is NaN, and all integer columns become float64.
+    NaN is null. With an `anchor` (or the path of its file) the default signals hold perplexity, oov_rate and tail_share, with a
+    `detector` synthetic_logit and synthetic_probability. Where a text is None or null its whole row is NaN, and all integer columns become float64.
 
     Raises `UsageError` on an unknown signal, `TypeError` on what is no text, `ValueError` on Arrow data that is not
     valid UTF-8.
     """
     used_anchor = as_anchor(anchor)
-    configuration, used = configure(signals, tokens, BATCH_TOKENS, MAX_TYPES, lexicon, used_anchor)
-    measurer = make_measurer(configuration, used, used_anchor, threads)
+    configuration, used = configure(signals, tokens, BATCH_TOKENS, MAX_TYPES, lexicon, used_anchor, detector)
+    measurer = make_measurer(configuration, used, used_anchor, detector, threads)
     parts = [_measured(measurer.measure, chunk) for chunk in chunks_of(texts)]
     return Table.concatenated(parts or [_measured(measurer.measure, NO_TEXTS)])
 
@@ -60,11 +65,12 @@ class Scanner:
         max_types: int = MAX_TYPES,
         lexicon: Lexicon | None = None,
         anchor: Anchor | str | PathLike[str] | None = None,
+        detector: "Detector | None" = None,
         threads: int | None = None,
     ) -> None:
         used_anchor = as_anchor(anchor)
-        self._configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor)
-        self._measurer = make_measurer(self._configuration, used, used_anchor, threads)
+        self._configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, detector)
+        self._measurer = make_measurer(self._configuration, used, used_anchor, detector, threads)
         self._replaced = 0
 
     def update(self, texts: Any) -> Table:
@@ -92,7 +98,11 @@ NO_TEXTS = Texts(np.zeros(0, np.uint8), np.zeros(1, np.int64), 0)
 
 
 def make_measurer(
-    configuration: Configuration, lexicon: Lexicon, anchor: Anchor | None = None, threads: int | None = None
+    configuration: Configuration,
+    lexicon: Lexicon,
+    anchor: Anchor | None = None,
+    detector: "Detector | None" = None,
+    threads: int | None = None,
 ) -> Any:
     """A backend's Measurer. Raises `UsageError` on a number of threads out of range."""
     used = usable_cpus() if threads is None else threads
@@ -102,6 +112,7 @@ def make_measurer(
         tokens=configuration.tokens,
         markers=lexicon.phrases,
         anchor=None if anchor is None else anchor.for_backend,
+        detector=None if detector is None else detector.for_backend(),
         batch_tokens=configuration.batch_tokens,
         max_types=configuration.max_types,
         threads=used,

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textassay import _backend
 from textassay.anchor.anchor import Anchor, as_anchor
@@ -30,6 +30,9 @@ from textassay.provenance import ProvenanceRules
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.table import Table
+
+if TYPE_CHECKING:
+    from textassay.detector import Detector
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
@@ -109,6 +112,7 @@ def scan(
     id_field: str = "id",
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
+    detector: "Detector | None" = None,
     provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
@@ -126,7 +130,7 @@ def scan(
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
-    perplexity, oov_rate and tail_share. `provenance` are the rules, or their file, that give every document a label
+    perplexity, oov_rate and tail_share, with a `detector` synthetic_logit and synthetic_probability. `provenance` are the rules, or their file, that give every document a label
     (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
 
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
@@ -135,7 +139,7 @@ def scan(
     """
     started = time.perf_counter(), time.process_time()
     used_anchor = as_anchor(anchor)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor)
+    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, detector)
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
@@ -156,6 +160,7 @@ def scan(
         "id_field": parse_field(id_field),
         "markers": used.phrases,
         "anchor": None if used_anchor is None else used_anchor.for_backend,
+        "detector": None if detector is None else detector.for_backend(),
         "batch_tokens": batch_tokens,
         "max_types": max_types,
         "max_record_bytes": max_record_bytes,
@@ -310,11 +315,14 @@ class _Job:
 
     def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
         settings = {
-            name: value for name, value in options.items() if name not in ("markers", "anchor", "provenance", "threads")
+            name: value
+            for name, value in options.items()
+            if name not in ("markers", "anchor", "detector", "provenance", "threads")
         }
         settings |= {
             "markers": self.configuration.markers,
             "anchor": self.configuration.anchor,
+            "detector": self.configuration.detector,
             "provenance": self.configuration.provenance,
             "entropy_floor": self.floor,
             "documents": self.form,

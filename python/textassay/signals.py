@@ -13,15 +13,24 @@ NOT_DEFAULT = ("char_entropy_bits", "top_ngram_share", "dup_line_share", "anchor
 ANCHOR_SIGNALS = ("perplexity", "oov_rate", "tail_share", "anchor_overlap")
 """Signals that compare with an anchor; null without one, and then not among the default."""
 
+DETECTOR_SIGNALS = ("synthetic_logit", "synthetic_probability")
+"""Signals of a detector; null without one, and then not among the default."""
+
 BATCH_PREFIX = "batch_"
 
 
-def default_signals(with_anchor: bool = False) -> tuple[str, ...]:
-    left_out = NOT_DEFAULT if with_anchor else (*NOT_DEFAULT, *ANCHOR_SIGNALS)
+def default_signals(with_anchor: bool = False, with_detector: bool = False) -> tuple[str, ...]:
+    left_out = (
+        *NOT_DEFAULT,
+        *(() if with_anchor else ANCHOR_SIGNALS),
+        *(() if with_detector else DETECTOR_SIGNALS),
+    )
     return tuple(name for name in _backend.get().SIGNALS if name not in left_out)
 
 
-def parse_signals(choice: str | Iterable[str] = "default", with_anchor: bool = False) -> tuple[str, ...]:
+def parse_signals(
+    choice: str | Iterable[str] = "default", with_anchor: bool = False, with_detector: bool = False
+) -> tuple[str, ...]:
     """The signals that `choice` names, in column order.
 
     A choice is a list, or a string with commas, of names, `default`, `all`, and `-name` to leave one out. A choice that
@@ -30,10 +39,10 @@ def parse_signals(choice: str | Iterable[str] = "default", with_anchor: bool = F
     known: tuple[str, ...] = _backend.get().SIGNALS
     words = [word.strip() for word in (choice.split(",") if isinstance(choice, str) else choice)]
     words = [word for word in words if word]
-    chosen = set(default_signals(with_anchor)) if words and words[0].startswith("-") else set()
+    chosen = set(default_signals(with_anchor, with_detector)) if words and words[0].startswith("-") else set()
     for word in words:
         if word == "default":
-            chosen |= set(default_signals(with_anchor))
+            chosen |= set(default_signals(with_anchor, with_detector))
         elif word == "all":
             chosen |= set(known)
         else:
@@ -127,6 +136,8 @@ _BINS: dict[str, LinearBins | LogBins | OctaveBins] = {
     "perplexity": OctaveBins(),
     "oov_rate": _RATIO,
     "tail_share": _RATIO,
+    "synthetic_logit": LinearBins(-8, 64, 1024),
+    "synthetic_probability": _RATIO,
     "anchor_overlap": _RATIO,
 }
 

@@ -37,6 +37,7 @@ def _configuration(profile: Profile) -> dict[str, Any]:
         "max_types": mine.max_types,
         "markers": mine.markers,
         "anchor": mine.anchor,
+        "detector": mine.detector,
         "unicode": mine.unicode,
     }
 

@@ -389,6 +389,7 @@ _CONFIGURATION = {
     "max_types": _NUMBER,
     "markers": "a string",
     "anchor": "a string",
+    "detector": "a string",
     "unicode": "a string",
 }
 _HEADER = {

@@ -18,7 +18,7 @@ BACKOFF_BIAS = 8 << 13
 _FIELD = (1 << 18) - 1
 _FIELD_BITS = np.uint64(18)
 _UNIGRAM_LIMIT = (1 << 32) - 1
-FULLEST = 0.8
+FULLEST = 0.5
 """Entries in a table, as a share of its room."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

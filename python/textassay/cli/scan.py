@@ -25,6 +25,7 @@ from textassay.cli.options import (
 from textassay.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
+    from textassay.detector import Detector
     from textassay.scanning import ScanResult
 
 
@@ -42,6 +43,10 @@ def scan(
     ] = None,
     provenance: Annotated[
         Path | None, option("provenance", "Rules (TOML) that label each document human or synthetic.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        option("detector", "A detector's folder, or default: adds how much each document resembles synthetic text."),
     ] = None,
     tokens: Tokens = "word",
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
@@ -77,6 +82,7 @@ def scan(
             text_fields=split_list(text_field),
             id_field=id_field,
             anchor=anchor,
+            detector=_detector(detector),
             lexicon=None if markers is None else load_lexicon(markers),
             provenance=provenance,
             batch_tokens=parse_size("batch-tokens", batch_tokens),
@@ -95,6 +101,14 @@ def scan(
         found = result.summary["inputs"]
         say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
         raise typer.Exit(DAMAGED)
+
+
+def _detector(choice: str | None) -> "Detector | None":
+    if choice is None:
+        return None
+    from textassay.detector import Detector
+
+    return Detector.default() if choice == "default" else Detector.load(choice)
 
 
 def _print(result: "ScanResult", as_json: bool) -> None:
