@@ -32,7 +32,13 @@ size_t white_space(const uint8_t* text, size_t at, size_t end) {
 
 }  // namespace
 
-void DetectorScore::add_other_gap(const int8_t* weights, const uint8_t* text, size_t begin, size_t end) {
+const std::array<int64_t, 128> DetectorScore::kMarkKeys = [] {
+    std::array<int64_t, 128> keys{};
+    for (uint8_t mark = 0; mark < 128; ++mark) keys[mark] = any_gap_key(&mark, 0, 1);
+    return keys;
+}();
+
+int64_t DetectorScore::any_gap_key(const uint8_t* text, size_t begin, size_t end) {
     uint64_t packed = 0;
     unsigned bits = 0;
     while (begin < end && bits < 64) {
@@ -43,10 +49,10 @@ void DetectorScore::add_other_gap(const int8_t* weights, const uint8_t* text, si
         packed |= static_cast<uint64_t>(text[begin++]) << bits;
         bits += 8;
     }
-    if (bits == 0) return;
+    if (bits == 0) return -1;
     packed = (packed ^ packed >> 33) * 0xFF51AFD7ED558CCDu;
     packed = (packed ^ packed >> 33) * 0xC4CEB9FE1A85EC53u;
-    add(weights, static_cast<uint32_t>((packed ^ packed >> 33) >> 32));
+    return static_cast<int64_t>((packed ^ packed >> 33) >> 32);
 }
 
 double Detector::logit(int64_t sum, uint64_t features, uint64_t words, double marker_rate, double burstiness) const {

@@ -1,6 +1,7 @@
 // How much a document resembles synthetic text: a hashed linear score and what a calibrator makes of it (docs/detector-spec.md).
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -40,8 +41,9 @@ class DetectorScore {
     void add_word(const int8_t* weights, uint32_t key) { add(weights, key); }
     // The bytes between two words, before the first or behind the last. `text` is valid UTF-8.
     void add_gap(const int8_t* weights, const uint8_t* text, size_t begin, size_t end) {
-        if (end - begin == 1 && text[begin] == ' ') return;
-        if (begin < end) add_other_gap(weights, text, begin, end);
+        if (begin == end || (end - begin == 1 && text[begin] == ' ')) return;
+        const int64_t key = gap_key(text, begin, end);
+        if (key >= 0) add(weights, static_cast<uint32_t>(key));
     }
 
     int64_t sum() const { return sum_; }
@@ -58,7 +60,14 @@ class DetectorScore {
         last_ = key;
         ++items_;
     }
-    void add_other_gap(const int8_t* weights, const uint8_t* text, size_t begin, size_t end);
+    // Of ASCII marks alone, by the mark; -1 for white space.
+    static const std::array<int64_t, 128> kMarkKeys;
+    static int64_t gap_key(const uint8_t* text, size_t begin, size_t end) {
+        const bool is_mark = end - begin == 1 || (end - begin == 2 && text[begin + 1] == ' ');
+        return is_mark && text[begin] < 0x80 ? kMarkKeys[text[begin]] : any_gap_key(text, begin, end);
+    }
+    // -1 where there is nothing but white space.
+    static int64_t any_gap_key(const uint8_t* text, size_t begin, size_t end);
 
     int64_t sum_ = 0;
     uint64_t items_ = 0;
