@@ -10,6 +10,7 @@ from textassay.cli.errors import DAMAGED, GATE_FAILED, reported, say
 from textassay.cli.options import (
     IdField,
     Json,
+    MalformedBudget,
     Quiet,
     TextFields,
     Threads,
@@ -40,9 +41,7 @@ def build(
     memory: Annotated[str, option("memory", "Memory for counting 3-grams; the rest goes to disk.")] = "1G",
     max_types: Annotated[str, option("max-types", "Types that may be counted.")] = "16M",
     threads: Threads = None,
-    malformed_budget: Annotated[
-        str, option("malformed-budget", "Malformed records allowed before the exit code is 3.")
-    ] = "0",
+    malformed_budget: MalformedBudget = "0",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -103,9 +102,7 @@ def check(
     text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
     id_field: IdField = "id",
     threads: Threads = None,
-    malformed_budget: Annotated[
-        str, option("malformed-budget", "Malformed records allowed before the exit code is 3.")
-    ] = "0",
+    malformed_budget: MalformedBudget = "0",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -64,3 +64,7 @@ Threads = Annotated[
 Json = Annotated[bool, option("json", "Print one JSON document instead.")]
 Quiet = Annotated[bool, option("quiet", "No progress.", "-q")]
 Out = Annotated[Path | None, option("out", "Folder for the results.", "-o", show_default=False)]
+MalformedBudget = Annotated[
+    str,
+    option("malformed-budget", "Malformed records allowed before the exit code is 3: number, share or percentage."),
+]

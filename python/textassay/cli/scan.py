@@ -10,6 +10,7 @@ from textassay.cli.errors import DAMAGED, say
 from textassay.cli.options import (
     IdField,
     Json,
+    MalformedBudget,
     Out,
     Quiet,
     Signals,
@@ -58,10 +59,7 @@ def scan(
     max_window: Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")] = "27",
     threads: Threads = None,
     documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl or none.")] = "auto",
-    malformed_budget: Annotated[
-        str,
-        option("malformed-budget", "Malformed records allowed before the exit code is 3: number, share or percentage."),
-    ] = "0",
+    malformed_budget: MalformedBudget = "0",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
