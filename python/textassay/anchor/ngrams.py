@@ -19,7 +19,7 @@ _FIELD = (1 << 18) - 1
 _FIELD_BITS = np.uint64(18)
 _UNIGRAM_LIMIT = (1 << 32) - 1
 FULLEST = 0.5
-"""Entries in a table, as a share of its room."""
+"""Entries in a table, as a share of its room: fuller ones cost a second look where a bucket has no place left."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
