@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -22,7 +22,7 @@ from textassay.configuration import MAX_TYPES
 from textassay.cpus import usable_cpus
 from textassay.errors import OutputError, UsageError
 from textassay.fields import parse_field
-from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, scan
+from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
 
 MIN_COUNT = 2
 TAIL_MASS = 0.05
@@ -111,13 +111,20 @@ def _count_ngrams(
         documents=False,
         stage="signals",
     )
-    n_bytes = n_documents = 0
-    while (event := running.next()) is not None:
+    outcomes: list[Mapping[str, Any]] = []
+
+    def take(event: Mapping[str, Any]) -> None:
         if "outcome" in event:
-            n_bytes += event["outcome"]["bytes"]
-            n_documents += event["outcome"]["documents"]
+            outcomes.append(event["outcome"])
+
+    try:
+        drain(running, first.inputs, take, None)
+    except BaseException:
+        stop(running)
+        raise
     found = first.summary["inputs"]
-    if (n_bytes, n_documents) != (found["bytes"], found["documents"]):
+    again = {name: sum(outcome[name] for outcome in outcomes) for name in ("bytes", "documents")}
+    if any(again[name] != found[name] for name in again):
         raise UsageError("the inputs changed while they were read: the second pass found other documents")
 
 
