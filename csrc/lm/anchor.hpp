@@ -25,16 +25,11 @@ inline int64_t backoff_of(uint64_t entry) {
 }
 
 // Hashes of n-grams, from the last word backwards. Both are bijections of what they add.
-inline uint64_t finish_ngram_hash(uint64_t h) {
-    h = (h ^ h >> 33) * 0xFF51AFD7ED558CCDu;
-    h = (h ^ h >> 33) * 0xC4CEB9FE1A85EC53u;
-    return h ^ h >> 33;
-}
 inline uint64_t bigram_hash(uint32_t first, uint32_t last) {
-    return finish_ngram_hash(static_cast<uint64_t>(first) << 32 | last);
+    return finish_hash(static_cast<uint64_t>(first) << 32 | last);
 }
 inline uint64_t longer_hash(uint64_t hash, uint32_t word_before) {
-    return finish_ngram_hash(hash ^ (word_before + uint64_t{1}) * 0x9E3779B97F4A7C15u);
+    return finish_hash(hash ^ (word_before + uint64_t{1}) * 0x9E3779B97F4A7C15u);
 }
 
 struct Anchor {

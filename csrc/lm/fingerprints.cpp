@@ -19,7 +19,7 @@ void hash_runs(const uint32_t* types, size_t tokens, const uint64_t* hashes, std
         sum = sum * kBase + hashes[types[i]];
         if (i + 1 < kFingerprintTokens) continue;
         if (i >= kFingerprintTokens) sum -= kLeaving * hashes[types[i - kFingerprintTokens]];
-        runs[i + 1 - kFingerprintTokens] = finish_ngram_hash(sum);
+        runs[i + 1 - kFingerprintTokens] = finish_hash(sum);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "token_key.hpp"
+
 namespace textassay {
 
 namespace {
@@ -50,9 +52,7 @@ int64_t DetectorScore::any_gap_key(const uint8_t* text, size_t begin, size_t end
         bits += 8;
     }
     if (bits == 0) return -1;
-    packed = (packed ^ packed >> 33) * 0xFF51AFD7ED558CCDu;
-    packed = (packed ^ packed >> 33) * 0xC4CEB9FE1A85EC53u;
-    return static_cast<int64_t>((packed ^ packed >> 33) >> 32);
+    return static_cast<int64_t>(finish_hash(packed) >> 32);
 }
 
 double Detector::logit(int64_t sum, uint64_t features, uint64_t words, double marker_rate, double burstiness) const {

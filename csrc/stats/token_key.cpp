@@ -19,11 +19,7 @@ const HashSeeds kSeeds = draw_seeds();
 uint64_t token_hash(const uint8_t* bytes, uint64_t size) {
     uint64_t h = 0xcbf29ce484222325u;
     for (uint64_t i = 0; i < size; ++i) h = (h ^ bytes[i]) * 0x100000001b3u;
-    h ^= h >> 33;
-    h *= 0xff51afd7ed558ccdu;
-    h ^= h >> 33;
-    h *= 0xc4ceb9fe1a85ec53u;
-    return h ^ h >> 33;
+    return finish_hash(h);
 }
 
 }  // namespace textassay

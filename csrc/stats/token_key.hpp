@@ -99,6 +99,13 @@ inline TokenKey exact_key(const uint8_t* bytes, uint32_t size) {
     return {load64(padded), load64(padded + 8), bytes, size};
 }
 
+// The last steps of MurmurHash3: a bijection that makes every bit depend on every other.
+inline uint64_t finish_hash(uint64_t h) {
+    h = (h ^ h >> 33) * 0xFF51AFD7ED558CCDu;
+    h = (h ^ h >> 33) * 0xC4CEB9FE1A85EC53u;
+    return h ^ h >> 33;
+}
+
 // The stable hash that decides about sampling: FNV-1a, finished as in MurmurHash3.
 uint64_t token_hash(const uint8_t* bytes, uint64_t size);
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from textassay._numba.histogram import COUNT, LENGTH, MARKER, OFFSET, stable_hash
+from textassay._numba.histogram import COUNT, LENGTH, MARKER, OFFSET, finished, stable_hash
 from textassay._numba.jit import inlined, kernel
 
 UNKNOWN, BEGIN, END = 0, 1, 2
@@ -20,8 +20,7 @@ _FIELD = np.uint64((1 << 18) - 1)
 _TAG_SHIFT = np.uint64(36)
 _BUCKET = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
-_SHIFT, _HALF, _ONE, _ZERO = np.uint64(33), np.uint64(32), np.uint64(1), np.uint64(0)
+_HALF, _ONE, _ZERO = np.uint64(32), np.uint64(1), np.uint64(0)
 _LOW = np.uint64(0xFFFFFFFF)
 
 _LN2 = 0.693147180559945309417
@@ -181,13 +180,6 @@ def gather_stream(anchor, table, ids, n_tokens, lengths, n_sentences, stream):
 
 
 # --- the model
-
-
-@inlined
-def finished(hashed):
-    hashed = (hashed ^ hashed >> _SHIFT) * _FIRST
-    hashed = (hashed ^ hashed >> _SHIFT) * _SECOND
-    return hashed ^ hashed >> _SHIFT
 
 
 @inlined

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textassay._numba.histogram import LENGTH, MARKER, OFFSET, stable_hash
+from textassay._numba.histogram import LENGTH, MARKER, OFFSET, finished, stable_hash
 from textassay._numba.jit import inlined, kernel
 
 BUCKETS = 1 << 18
@@ -16,8 +16,7 @@ _ITEM_KEY = MARKER  # of a type, once the markers are counted
 _SHIFT = np.uint64(14)
 _PAIR_FACTOR = np.uint64(0x9E3779B1)
 _KEY_BITS, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
-_FIRST, _SECOND = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
-_THIRTY_THREE, _BYTE, _WORD = np.uint64(33), np.uint64(8), np.uint64(64)
+_BYTE, _WORD = np.uint64(8), np.uint64(64)
 
 
 class Arrays(NamedTuple):
@@ -107,9 +106,7 @@ def _gap_key(text, begin, end):
         begin += 1
     if bits == np.uint64(0):
         return np.int64(-1)
-    packed = (packed ^ packed >> _THIRTY_THREE) * _FIRST
-    packed = (packed ^ packed >> _THIRTY_THREE) * _SECOND
-    return np.int64((packed ^ packed >> _THIRTY_THREE) >> _KEY_BITS)
+    return np.int64(finished(packed) >> _KEY_BITS)
 
 
 @inlined

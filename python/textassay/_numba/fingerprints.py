@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from textassay._numba.anchor import finished
-from textassay._numba.histogram import LENGTH, OFFSET, STABLE, stable_hash
+from textassay._numba.histogram import LENGTH, OFFSET, STABLE, finished, stable_hash
 from textassay._numba.jit import inlined, kernel
 
 FINGERPRINT_TOKENS, WINNOWED = 13, 16

@@ -219,17 +219,21 @@ _FINISH_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _SHIFT = np.uint64(33)
 
 
+@inlined
+def finished(state):
+    """The last steps of MurmurHash3: a bijection that makes every bit depend on every other."""
+    state = (state ^ state >> _SHIFT) * _FINISH_1
+    state = (state ^ state >> _SHIFT) * _FINISH_2
+    return state ^ state >> _SHIFT
+
+
 @kernel
 def stable_hash(data, offset, length):
     """FNV-1a with a finisher: seedless, since it decides which types a bounded profile keeps."""
     state = _FNV_BASIS
     for position in range(offset, offset + length):
         state = (state ^ np.uint64(data[position])) * _FNV_PRIME
-    state ^= state >> _SHIFT
-    state *= _FINISH_1
-    state ^= state >> _SHIFT
-    state *= _FINISH_2
-    return state ^ state >> _SHIFT
+    return finished(state)
 
 
 def token_hash(token: bytes) -> int:
