@@ -183,8 +183,8 @@ def test_surrogates_and_nulls(detector):
 
 def test_samples_fall_on_the_right_side(backend, detector):
     human, synthetic = detector.columns(HUMAN), detector.columns(SYNTHETIC)
-    assert detector.verdict(human, 0.05).tolist() == [HUMAN_UNVERIFIED] * 2
-    assert detector.verdict(synthetic, 0.05).tolist() == [SYNTHETIC_SUSPECTED] * 2
+    assert detector.at(0.05).verdict(human).tolist() == [HUMAN_UNVERIFIED] * 2
+    assert detector.at(0.05).verdict(synthetic).tolist() == [SYNTHETIC_SUSPECTED] * 2
     assert detector.probability(human).max() < 0.4
     assert detector.probability(synthetic).min() > 0.7
 
@@ -218,16 +218,16 @@ def test_probability_is_the_table(detector):
 
 def test_a_lower_rate_suspects_no_more(detector):
     columns = columns_of(np.full(2000, 300), np.linspace(-60, 60, 2000))
-    strict, lax = (detector.verdict(columns, fpr) == SYNTHETIC_SUSPECTED for fpr in (0.01, 0.05))
+    strict, lax = (detector.at(fpr).verdict(columns) == SYNTHETIC_SUSPECTED for fpr in (0.01, 0.05))
     assert (strict <= lax).all() and strict.sum() < lax.sum()
     with pytest.raises(UsageError, match=r"fpr=0\.02.*0\.01 or 0\.05"):
-        detector.verdict(columns, 0.02)
+        detector.at(0.02)
 
 
 def test_each_length_has_its_threshold(detector):
     columns = columns_of([100, 199, 200, 399, 400, 10**6], 0.0)
     bands = [band.thresholds[1] for band in detector.bands]
-    assert detector.thresholds(columns, 0.05).tolist() == [b for b in bands for _ in range(2)]
+    assert detector.at(0.05).thresholds(columns).tolist() == [b for b in bands for _ in range(2)]
 
 
 def test_null_signals_weigh_nothing(detector):
@@ -241,7 +241,7 @@ def test_length_is_exact_at_powers_of_two_and_rises():
 
 def test_explanation_adds_up(backend, detector):
     for text in (*HUMAN, *SYNTHETIC):
-        found = detector.explain(text, 0.05)
+        found = detector.at(0.05).explain(text)
         assert found["logit"] == pytest.approx(found["intercept"] + sum(found["contributions"].values()), rel=1e-12)
         assert found["verdict"] == (SYNTHETIC_SUSPECTED if found["logit"] > found["threshold"] else HUMAN_UNVERIFIED)
         assert set(found["contributions"]) == set(TERMS)

@@ -73,7 +73,8 @@ def backend_detector(module):
     detector = Detector.default()
     terms = [(t.name, t.low, t.high, t.centre, t.coefficient) for t in detector.terms]
     numbers = {name: getattr(detector, name) for name in ("intercept", "logits", "probabilities")}
-    return module.Detector(detector.weights, terms=terms, least_words=detector.bands[0].from_words, **numbers)
+    bands = [(band.from_words, band.thresholds[0]) for band in detector.bands]
+    return module.Detector(detector.weights, terms=terms, bands=bands, **numbers)
 
 
 _PIECES = st.sampled_from(["word", "the", "\u201cso", "it's", " ", "  ", "\n", ", ", ". ", "\u2014", "\u3000", "\u00a0", "!?", "...", "\u65e5\u672c", "e\u0301"])  # fmt: skip
@@ -114,9 +115,11 @@ def test_other_signals_do_not_matter(backend):
 
 
 def test_default_signals_and_nulls(backend):
-    assert not set(SIGNALS) & set(ta.measure(["x"]).columns)
-    assert set(SIGNALS) <= set(ta.measure(["x"], detector=Detector.default()).columns)
-    assert np.isnan(ta.measure([SYNTHETIC[0]], SIGNALS)["synthetic_logit"]).all()
+    assert not {*SIGNALS, "provenance"} & set(ta.measure(["x"], detector=None).columns)
+    assert {*SIGNALS, "provenance"} <= set(ta.measure(["x"]).columns)
+    assert np.isnan(ta.measure([SYNTHETIC[0]], SIGNALS, detector=None)["synthetic_logit"]).all()
+    assert not set(SIGNALS) & set(ta.measure(["x"], tokens="char").columns)
+    assert not set(SIGNALS) & set(ta.measure(["x"], lexicon=Lexicon(((b"own",),))).columns)
 
 
 def test_scan_with_a_detector_obeys_the_laws(backend):
@@ -130,7 +133,7 @@ def test_scan_with_a_detector_obeys_the_laws(backend):
     assert merged.serialize() == whole.profile.serialize()
     found = whole.summary["documents"]["synthetic_probability"]
     assert found["n"] > 100 and found["n"] + found["null"] == whole.summary["corpus"]["n_documents"]
-    without = ta.scan([SHARDS], signals=whole.profile.configuration.signals).profile
+    without = ta.scan([SHARDS], signals=whole.profile.configuration.signals, detector=None).profile
     with pytest.raises(UsageError, match="detector is"):
         _ = whole.profile | without
 
@@ -142,9 +145,9 @@ def test_what_makes_no_sense_is_refused(backend):
     with pytest.raises(UsageError, match="marker lexicon"):
         ta.measure(["a"], detector=detector, lexicon=Lexicon(((b"own",),)))
     weights = np.zeros(1 << 18, np.int8)
-    fitting = {"terms": [], "intercept": 0.0, "logits": [0.0, 1.0], "probabilities": [0.0, 1.0], "least_words": 1}
-    for wrong in ({"terms": [("no_such", 0, 1, 0, 1)]}, {"logits": [1.0, 0.0]}, {"logits": [0.0]}, {"probabilities": [1.0]}):  # fmt: skip
-        with pytest.raises(ValueError, match="term|logits"):
+    fitting = {"terms": [], "intercept": 0.0, "logits": [0.0, 1.0], "probabilities": [0.0, 1.0], "bands": [(1, 0.0)]}
+    for wrong in ({"terms": [("no_such", 0, 1, 0, 1)]}, {"logits": [1.0, 0.0]}, {"logits": [0.0]}, {"probabilities": [1.0]}, {"bands": []}):  # fmt: skip
+        with pytest.raises(ValueError, match="term|logits|bands"):
             backend.Detector(weights, **fitting | wrong)
     with pytest.raises(ValueError, match="weights"):
         backend.Detector(weights[:-1], **fitting)

@@ -22,10 +22,10 @@ import naive_text
 from implementations import BACKENDS, Implementation, on_every_backend
 from test_cli import textassay
 from test_profile import changed, parts_of, rebuilt
-from textassay import Profile, ProfileError, ProvenanceRules, UsageError, _backend, scan
+from textassay import Detector, Profile, ProfileError, ProvenanceRules, UsageError, _backend, scan
 from textassay.merging import merge_profiles
 from textassay.patterns import compile_pattern, join_tables
-from textassay.provenance import DATE, LABELS, before_pattern, from_pattern
+from textassay.provenance import DATE, LABELS, before_pattern, from_pattern, labelled_by
 from textassay.provenance_tables import describe_provenance
 
 LABELLED = Path(__file__).parent.parent.parent / "shared" / "data" / "labelled"
@@ -369,7 +369,7 @@ def test_summary(labelled_scan, tmp_path):
     assert found["other_sources"] is found["other_months"] is found["other_reasons"] is None
     rules = ProvenanceRules.load(tmp_path / "rules.toml")
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
-    assert found["rules"] == manifest["settings"]["provenance"] == rules.digest
+    assert found["labelled_by"] == manifest["settings"]["provenance"] == labelled_by(rules, Detector.default())
 
 
 def test_columns_of_documents(labelled_scan, tmp_path):
@@ -389,7 +389,7 @@ def test_columns_of_documents(labelled_scan, tmp_path):
 
 
 def test_without_rules_nothing_is_said(backend, shard, tmp_path):
-    result = scan(shard("a.jsonl", ["one"]), tmp_path / "out")
+    result = scan(shard("a.jsonl", ["one"]), tmp_path / "out", detector=None)
     assert "provenance" not in result.summary and result.profile.provenance() is None
     assert "provenance" not in result.documents
     assert b"provenance" not in (tmp_path / "out/profile.tap").read_bytes()

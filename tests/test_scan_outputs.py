@@ -71,7 +71,7 @@ def test_what_is_there(backend, corpus, tmp_path):
 
 def test_summary(backend, corpus, tmp_path):
     summary = scan(corpus, batch_tokens=20).summary
-    assert list(summary) == ["schema", "configuration", "inputs", "corpus", "documents", "batches", "performance"]
+    assert list(summary) == ["schema", "configuration", "inputs", "corpus", "documents", "batches", "provenance", "performance"]  # fmt: skip
     assert summary["schema"] == "textassay.summary/1"
     inputs = summary["inputs"]
     sizes = [path.stat().st_size for path in corpus.iterdir()]
@@ -90,11 +90,12 @@ def test_summary(backend, corpus, tmp_path):
 
 
 def test_documents(backend, corpus, tmp_path):
-    """A row per document in input order: id, place, signals; NaN is null."""
+    """A row per document in input order: id, place, signals, label; NaN is null."""
+    labels = ["provenance", "provenance_reason"]
     scan(corpus, tmp_path / "out", signals="all")
     for number, texts in enumerate(TEXTS):
         table = pq.read_table(tmp_path / f"out/documents/00000{number}-{number}.parquet")
-        assert table.column_names == ["id", "byte_offset", "line", *backend.SIGNALS, "n_replaced"]
+        assert table.column_names == ["id", "byte_offset", "line", *backend.SIGNALS, "n_replaced", *labels]
         rows = table.to_pylist()
         assert [row["id"] for row in rows] == [str(i) if i % 2 else f"f{number}-{i}" for i in range(len(texts))]
         assert [row["line"] for row in rows] == list(range(1, len(texts) + 1))

@@ -107,7 +107,7 @@ def test_it_learns_what_tells_the_sides_apart(labelled, tmp_path):
     rng = np.random.default_rng(1)
     columns = {side: detector.columns([text_of(rng, side, "four") for _ in range(20)]) for side in (False, True)}
     assert detector.logit(columns[True]).min() > detector.logit(columns[False]).max()
-    suspected = detector.verdict(columns[True], 0.05) == "synthetic_suspected"
+    suspected = detector.at(0.05).verdict(columns[True]) == "synthetic_suspected"
     assert suspected[columns[True]["n_tokens"] >= 100].all()
 
 

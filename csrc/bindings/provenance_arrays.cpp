@@ -127,6 +127,7 @@ std::shared_ptr<const ProvenanceRules> provenance_rules(const py::dict& given, s
     rules.source = field(given["source"].cast<int64_t>(), -1);
     rules.date = field(given["date"].cast<int64_t>(), -1);
     rules.default_label = label_of(given["default"].cast<int64_t>());
+    rules.suspicion = given["suspicion"].cast<std::string>();
     rules.automaton = automaton_of(given);
     const auto start = [&](int64_t state) {
         check(state >= 0 && static_cast<size_t>(state) < rules.automaton.accepting.size(), "patterns that begin in the automaton");

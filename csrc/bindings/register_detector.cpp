@@ -12,6 +12,7 @@ namespace textassay::bindings {
 namespace {
 
 using Terms = std::vector<std::tuple<std::string, double, double, double, double>>;
+using Bands = std::vector<std::pair<uint64_t, double>>;
 
 Detector::Value value_named(const std::string& name) {
     static constexpr std::pair<const char*, Detector::Value> kValues[] = {{"score", Detector::kScore},
@@ -25,7 +26,7 @@ Detector::Value value_named(const std::string& name) {
 }
 
 std::shared_ptr<Detector> make(const py::array_t<int8_t, py::array::c_style>& weights, const Terms& terms, double intercept,
-                               std::vector<double> logits, std::vector<double> probabilities, uint64_t least_words) {
+                               std::vector<double> logits, std::vector<double> probabilities, const Bands& bands) {
     auto detector = std::make_shared<Detector>();
     const int8_t* const first = column(weights, Detector::kBuckets, "weights");
     detector->weights.assign(first, first + Detector::kBuckets);
@@ -37,7 +38,8 @@ std::shared_ptr<Detector> make(const py::array_t<int8_t, py::array::c_style>& we
     detector->intercept = intercept;
     detector->logits = std::move(logits);
     detector->probabilities = std::move(probabilities);
-    detector->least_words = least_words;
+    for (const auto& [from_words, threshold] : bands) detector->bands.push_back({from_words, threshold});
+    if (bands.empty()) throw std::invalid_argument("bands: wanted at least one");
     return detector;
 }
 
@@ -46,7 +48,7 @@ std::shared_ptr<Detector> make(const py::array_t<int8_t, py::array::c_style>& we
 void register_detector(py::module_& module) {
     py::class_<Detector, std::shared_ptr<Detector>>(module, "Detector")
         .def(py::init(&make), py::arg("weights"), py::kw_only(), py::arg("terms"), py::arg("intercept"), py::arg("logits"),
-             py::arg("probabilities"), py::arg("least_words"));
+             py::arg("probabilities"), py::arg("bands"));
 }
 
 }  // namespace textassay::bindings

@@ -317,6 +317,7 @@ DocumentCounter::Values DocumentCounter::measure(const Integers& sizes, uint64_t
         values[kSyntheticLogit] =
             config_.detector->logit(score_.sum(), score_.features(), tokens, values[kMarkerRate], values[kBurstiness]);
         values[kSyntheticProbability] = config_.detector->probability(values[kSyntheticLogit]);
+        is_suspected_ = config_.detector->suspects(values[kSyntheticLogit], tokens);
     }
     return values;
 }

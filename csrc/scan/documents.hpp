@@ -117,6 +117,9 @@ class DocumentCounter {
         if (ngrams_) ngrams_->finish();
     }
 
+    // Whether the document just counted resembles synthetic text, in the detector's eyes.
+    bool is_suspected() const { return is_suspected_; }
+
     Vocabulary::View vocabulary() const { return Vocabulary::View(vocabulary_); }
     // The number of a type in a vocabulary that doesn't hold it yet.
     uint32_t add_type(const TokenKey& key, uint64_t hash);
@@ -177,6 +180,7 @@ class DocumentCounter {
     // With a detector.
     std::vector<uint32_t> detector_keys_;  // of each type number of the vocabulary
     DetectorScore score_;
+    bool is_suspected_ = false;
     size_t gap_begin_ = 0;  // where the last word of the document ends in the text
 
     // With an anchor.

@@ -424,7 +424,7 @@ void Scan::parse_lines(const File& file, const Block& block, BlockResult& result
 
 // Of the document just counted; `before` are the block's totals without it.
 void Scan::note_provenance(const File& file, const Record& record, const Totals& before, BlockResult& result, Worker& worker) {
-    const Provenance found = config_.provenance->find(file.index, record.values);
+    const Provenance found = config_.provenance->find(file.index, record.values, worker.counter.is_suspected());
     const Totals& totals = result.counts.totals;
     worker.provenance.add(found, {1, totals.tokens - before.tokens, totals.bytes - before.bytes});
     if (config_.measure.columns) result.counts.columns.append(found);

@@ -56,7 +56,7 @@ int64_t DetectorScore::any_gap_key(const uint8_t* text, size_t begin, size_t end
 }
 
 double Detector::logit(int64_t sum, uint64_t features, uint64_t words, double marker_rate, double burstiness) const {
-    if (words < least_words || words == 0) return std::nan("");
+    if (words < bands[0].from_words || words == 0) return std::nan("");
     double values[kValues];
     values[kScore] = static_cast<double>(sum) / static_cast<double>(std::max<uint64_t>(features, 1));
     values[kLength] = length_of(words);
@@ -78,6 +78,13 @@ double Detector::probability(double logit) const {
     const size_t at = static_cast<size_t>(std::clamp<ptrdiff_t>(above - 1, 0, static_cast<ptrdiff_t>(logits.size()) - 2));
     const double share = std::min(std::max((logit - logits[at]) / (logits[at + 1] - logits[at]), 0.0), 1.0);
     return std::min(probabilities[at] + share * (probabilities[at + 1] - probabilities[at]), probabilities[at + 1]);
+}
+
+bool Detector::suspects(double logit, uint64_t words) const {
+    double threshold = bands[0].threshold;
+    for (const Band& band : bands)
+        if (words >= band.from_words) threshold = band.threshold;
+    return logit > threshold;
 }
 
 }  // namespace textassay

@@ -20,16 +20,24 @@ struct Detector {
         double low, high, centre, coefficient;
     };
 
+    // Documents of at least so many words, and the logit above which one is suspected.
+    struct Band {
+        uint64_t from_words;
+        double threshold;
+    };
+
     std::vector<int8_t> weights;  // kBuckets
     std::vector<Term> terms;
     double intercept = 0;
     std::vector<double> logits, probabilities;  // the probability at each of at least two rising logits; between them a straight line
-    uint64_t least_words = 0;  // shorter documents are left alone
+    std::vector<Band> bands;  // at least one, by length; documents too short for the first are left alone
 
     // NaN where the document is too short. `sum` and `features` are those of DetectorScore.
     double logit(int64_t sum, uint64_t features, uint64_t words, double marker_rate, double burstiness) const;
     // NaN of NaN.
     double probability(double logit) const;
+    // Whether a document of this logit resembles synthetic text.
+    bool suspects(double logit, uint64_t words) const;
 };
 
 // The linear score of a document: the weights of all its items, which are words and what stands between them without white space,

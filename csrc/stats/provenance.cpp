@@ -38,20 +38,26 @@ bool ProvenanceRules::holds(const Rule& rule, std::span<const FieldValue> values
     return true;
 }
 
-Provenance ProvenanceRules::find(size_t input, std::span<const FieldValue> values) const {
+const ProvenanceRules::Rule* ProvenanceRules::first_that_holds(size_t input, std::span<const FieldValue> values) const {
+    const uint8_t* const for_input = applies.data() + input * rules.size();
+    for (size_t i = 0; i < rules.size(); ++i)
+        if (for_input[i] != 0 && holds(rules[i], values)) return &rules[i];
+    return nullptr;
+}
+
+Provenance ProvenanceRules::find(size_t input, std::span<const FieldValue> values, bool is_suspected) const {
     Provenance found{default_label, {}, {}, {}};
     if (source >= 0) found.source = cut(values[static_cast<size_t>(source)].text);
     if (date >= 0) {
         const std::string_view text = values[static_cast<size_t>(date)].text;
         if (automaton.accepts(date_start, text)) found.month = text.substr(0, kMonthBytes);
     }
-    const uint8_t* const for_input = applies.data() + input * rules.size();
-    for (size_t i = 0; i < rules.size(); ++i) {
-        const Rule& rule = rules[i];
-        if (for_input[i] == 0 || !holds(rule, values)) continue;
-        found.label = rule.label;
-        found.reason = rule.generator < 0 ? std::string_view(rule.name) : cut(values[static_cast<size_t>(rule.generator)].text);
-        break;
+    if (const Rule* const rule = first_that_holds(input, values)) {
+        found.label = rule->label;
+        found.reason = rule->generator < 0 ? std::string_view(rule->name) : cut(values[static_cast<size_t>(rule->generator)].text);
+    } else if (is_suspected && !suspicion.empty()) {
+        found.label = Label::kSyntheticSuspected;
+        found.reason = suspicion;
     }
     return found;
 }

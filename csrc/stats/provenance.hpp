@@ -53,19 +53,22 @@ struct ProvenanceRules {
         std::vector<Condition> conditions;
     };
 
-    // The document's label: that of the first rule whose conditions all hold. `input` is the number of its file.
-    Provenance find(size_t input, std::span<const FieldValue> values) const;
+    // The document's label: that of the first rule whose conditions all hold; without one, what the detector suspects. `input`
+    // is the number of its file.
+    Provenance find(size_t input, std::span<const FieldValue> values, bool is_suspected) const;
 
     std::vector<std::vector<std::string>> fields;  // paths of the values
     int source = -1, date = -1;                    // of the fields, those of the tables
     uint32_t date_start = 0;                       // the pattern of a date
     Label default_label = Label::kHumanUnverified;
+    std::string suspicion;  // the reason that a suspected document gets; empty: suspicions are left alone
     std::vector<Rule> rules;
     std::vector<uint8_t> applies;  // by input and rule: whether the rule is for the input
     Automaton automaton;
 
    private:
     bool holds(const Rule& rule, std::span<const FieldValue> values) const;
+    const Rule* first_that_holds(size_t input, std::span<const FieldValue> values) const;
 };
 
 struct LabelledSum {

@@ -98,6 +98,8 @@ class Provenance(TypedDict):
     date: int
     date_start: int
     default: int
+    suspicion: bytes
+    """The reason of a document that no rule labels and the detector suspects; empty: such are left alone."""
     labels: NDArray[np.int64]
     """Of each rule. So are `names`, `generators` (a field, or -1), and `condition_ends` (in `conditions`)."""
     names: Sequence[bytes]
@@ -292,6 +294,7 @@ class Detector:
         intercept: float,
         logits: Sequence[float],
         probabilities: Sequence[float],
-        least_words: int,
+        bands: Sequence[tuple[int, float]],
     ) -> None:
-        """2^18 weights; terms are (name, low, high, centre, coefficient). Raises ValueError on what makes no detector."""
+        """2^18 weights; terms are (name, low, high, centre, coefficient), bands the words from which on documents are held
+        against a threshold of the logit. Raises ValueError on what makes no detector."""

@@ -1,7 +1,7 @@
 """What a profile was measured with, and the limits that hold for it."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from textassay import _backend
 from textassay.errors import UsageError
 from textassay.lexicon import Lexicon, default_lexicon
+from textassay.provenance import labelled_by
 from textassay.signals import ANCHOR_SIGNALS, DETECTOR_SIGNALS, parse_signals
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from textassay.detector import Detector
 
 TOKEN_KINDS = ("word", "byte", "char")
+VERDICT_SIGNALS = ("n_tokens", "synthetic_logit")
 BATCH_TOKENS = 1 << 20
 MAX_TYPES = 1 << 24
 UNICODE_VERSION = "15.0.0"
@@ -46,7 +48,7 @@ class Configuration:
     """Digest of the detector; empty where none looks at the documents."""
     unicode: str = UNICODE_VERSION
     provenance: str = ""
-    """Digest of the rules of provenance; empty without rules."""
+    """Digest of what gives documents their labels: rules of provenance, verdicts of the detector. Empty without both."""
 
     def check_same(self, other: "Configuration") -> None:
         """Raises `UsageError` naming each setting that differs."""
@@ -94,7 +96,12 @@ def configure(
         anchor=anchor.digest if anchor is not None and compared else "",
         detector=detector.digest if detector is not None and detects else "",
     )
-    return made_with, used
+    return replace(made_with, provenance=labelled_by(None, verdicts_of(detector, names))), used
+
+
+def verdicts_of(detector: "Detector | None", signals: tuple[str, ...]) -> "Detector | None":
+    """The detector, where documents get its verdict: that needs their length and their logit among the signals."""
+    return detector if set(VERDICT_SIGNALS) <= set(signals) else None
 
 
 def check_limits(tokens: str, **numbers: int) -> None:

@@ -10,7 +10,8 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from os import PathLike
@@ -25,7 +26,7 @@ from textassay import _backend
 from textassay.detector_items import BUCKETS, feature_buckets, item_key, item_keys, items
 from textassay.errors import UsageError
 from textassay.lexicon import default_lexicon
-from textassay.measuring import measure
+from textassay.signals import bins_of
 from textassay.texts import chunks_of
 
 DEFAULT = "en-1"
@@ -97,7 +98,15 @@ class Band:
 
     from_words: int
     thresholds: tuple[float, ...]
-    """In the order of `FALSE_POSITIVE_RATES`."""
+    """In the order of `Detector.rates`."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How the logits of human and of synthetic documents are distributed, in the bins of `synthetic_logit`."""
+
+    human: NDArray[np.int64]
+    synthetic: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -113,12 +122,20 @@ class Detector:
     """The probability at each of `logits`; between them on a straight line."""
     bands: tuple[Band, ...]
     """By length, ascending. Below the first the detector abstains."""
+    reference: Reference
+    """Of documents that the weights had not seen."""
     digest: str
     """BLAKE2b-64 of the whole model, in hex."""
+    rates: tuple[float, ...] = FALSE_POSITIVE_RATES
+    """Shares of human documents that may be suspected, of which there are thresholds."""
+    fpr: float = FALSE_POSITIVE_RATES[0]
+    """That of `rates` by which verdicts are given."""
+    is_calibrated: bool = False
+    """Whether `reference` and thresholds are of the user's own kind of text."""
 
     @classmethod
     def default(cls) -> "Detector":
-        return cls._read(files("textassay").joinpath("detectors", DEFAULT), DEFAULT)
+        return _shipped()
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> "Detector":
@@ -136,8 +153,21 @@ class Detector:
             raise UsageError(f"cannot read the detector {name}: {error}") from error
         return _Reader(name).read(model, weights)
 
+    def at(self, fpr: float) -> "Detector":
+        """The same with verdicts at another of its `rates`. Raises `UsageError` where it has no thresholds for that."""
+        if fpr not in self.rates:
+            known = " or ".join(map(str, self.rates))
+            raise UsageError(f"fpr={fpr}: the detector {self.name} has thresholds for {known}")
+        return replace(self, fpr=fpr)
+
+    @property
+    def suspicion(self) -> str:
+        """The reason of a document that it suspects."""
+        return f"{WORDING[SYNTHETIC_SUSPECTED]} ({self.name})"
+
     def for_backend(self) -> Any:
         """As a scan takes it."""
+        place = self.rates.index(self.fpr)
         terms = [(term.name, term.low, term.high, term.centre, term.coefficient) for term in self.terms]
         return _backend.get().Detector(
             self.weights,
@@ -145,7 +175,7 @@ class Detector:
             intercept=self.intercept,
             logits=self.logits,
             probabilities=self.probabilities,
-            least_words=self.bands[0].from_words,
+            bands=[(band.from_words, band.thresholds[place]) for band in self.bands],
         )
 
     def score(self, texts: Iterable[str | None]) -> dict[str, NDArray[np.int64]]:
@@ -166,7 +196,9 @@ class Detector:
 
     def columns(self, texts: Sequence[str | None]) -> dict[str, NDArray[Any]]:
         """All columns that the other methods read."""
-        table = measure(texts, SIGNALS, lexicon=default_lexicon(), threads=1)
+        from textassay.measuring import measure
+
+        table = measure(texts, SIGNALS, lexicon=default_lexicon(), detector=None, threads=1)
         return {name: table[name] for name in SIGNALS} | self.score(texts)
 
     def contributions(self, columns: Columns) -> dict[str, NDArray[np.float64]]:
@@ -188,28 +220,29 @@ class Detector:
         found = np.minimum(levels[at] + share * (levels[at + 1] - levels[at]), levels[at + 1])
         return np.where(self._abstains(columns), np.nan, found)
 
-    def verdict(self, columns: Columns, fpr: float = FALSE_POSITIVE_RATES[0]) -> NDArray[np.str_]:
-        """One of `WORDING` for each document. `fpr` is the share of human documents that may be suspected.
-
-        Raises `UsageError` on another `fpr` than those that the model has thresholds for.
+    def verdict(self, columns: Columns) -> NDArray[np.str_]:
+        """One of `WORDING` for each document, from the columns that a scan with this detector gives (`n_tokens` and
+        `synthetic_logit`), or else from those of `columns`.
         """
-        suspected = self.logit(columns) > self.thresholds(columns, fpr)
-        verdicts = np.where(suspected, SYNTHETIC_SUSPECTED, HUMAN_UNVERIFIED)
+        verdicts = np.where(self.suspects(columns), SYNTHETIC_SUSPECTED, HUMAN_UNVERIFIED)
         return np.where(self._abstains(columns), ABSTAIN, verdicts)
 
-    def thresholds(self, columns: Columns, fpr: float) -> NDArray[np.float64]:
+    def suspects(self, columns: Columns) -> NDArray[np.bool_]:
+        """Whether it suspects each document."""
+        logit = columns["synthetic_logit"] if "synthetic_logit" in columns else self.logit(columns)
+        suspected: NDArray[np.bool_] = (logit > self.thresholds(columns)) & ~self._abstains(columns)
+        return suspected
+
+    def thresholds(self, columns: Columns) -> NDArray[np.float64]:
         """The logit that each document is held against."""
-        if fpr not in FALSE_POSITIVE_RATES:
-            known = " or ".join(map(str, FALSE_POSITIVE_RATES))
-            raise UsageError(f"fpr={fpr}: the detector {self.name} has thresholds for {known}")
         begins = [band.from_words for band in self.bands]
-        of_band = np.array([band.thresholds[FALSE_POSITIVE_RATES.index(fpr)] for band in self.bands])
+        of_band = np.array([band.thresholds[self.rates.index(self.fpr)] for band in self.bands])
         return of_band[np.maximum(np.searchsorted(begins, columns["n_tokens"], side="right") - 1, 0)]
 
     def _abstains(self, columns: Columns) -> NDArray[np.bool_]:
         return ~(np.asarray(columns["n_tokens"]) >= self.bands[0].from_words)
 
-    def explain(self, text: str, fpr: float = FALSE_POSITIVE_RATES[0], top: int = 10) -> dict[str, Any]:
+    def explain(self, text: str, top: int = 10) -> dict[str, Any]:
         """The verdict on one text with its evidence.
 
         `contributions` are in logits and with `intercept` add up to `logit`. `features` are the words, punctuation
@@ -217,14 +250,14 @@ class Detector:
         most human first.
         """
         columns = self.columns([text])
-        verdict, probability = str(self.verdict(columns, fpr)[0]), float(self.probability(columns)[0])
+        verdict, probability = str(self.verdict(columns)[0]), float(self.probability(columns)[0])
         return {
             "verdict": verdict,
             "wording": WORDING[verdict],
             "probability": None if math.isnan(probability) else probability,
             "logit": float(self.logit(columns)[0]),
-            "threshold": float(self.thresholds(columns, fpr)[0]),
-            "fpr": fpr,
+            "threshold": float(self.thresholds(columns)[0]),
+            "fpr": self.fpr,
             "n_tokens": int(columns["n_tokens"][0]),
             "intercept": self.intercept,
             "contributions": {name: float(value[0]) for name, value in self.contributions(columns).items()},
@@ -250,6 +283,25 @@ class Detector:
             "synthetic": [feature for feature in weighed[:top] if feature["logit"] > 0],
             "human": [feature for feature in weighed[: -top - 1 : -1] if feature["logit"] < 0],
         }
+
+
+DetectorChoice = Detector | str | PathLike[str] | None
+"""A detector, the folder of one, "default" for the one that comes with the package, or None for none."""
+
+
+@cache
+def _shipped() -> Detector:
+    return Detector._read(files("textassay").joinpath("detectors", DEFAULT), DEFAULT)
+
+
+def as_detector(choice: DetectorChoice, tokens: str, lexicon: Any) -> Detector | None:
+    """The detector meant. "default" is none where it has nothing to say: of tokens other than words, and beside another
+    marker lexicon than the package's, with which it is calibrated.
+    """
+    if choice != "default":
+        return choice if choice is None or isinstance(choice, Detector) else Detector.load(choice)
+    has_own_lexicon = lexicon is not None and lexicon.digest != default_lexicon().digest
+    return None if tokens != "word" or has_own_lexicon else Detector.default()
 
 
 def features_of(text: str) -> list[tuple[str, int]]:
@@ -281,7 +333,27 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-_MODEL_KEYS = ("format", "name", "features", "weights", "markers", "calibrator", "bands", "training")
+def pairs_of(histogram: NDArray[np.integer]) -> list[list[int]]:
+    """`[bin, count]` of each bin of `synthetic_logit` that holds something."""
+    return [[int(at), int(histogram[at])] for at in np.flatnonzero(histogram)]
+
+
+def histogram_of(pairs: Any) -> NDArray[np.int64]:
+    """From what `pairs_of` gave. Raises `ValueError` on anything else."""
+    size = bins_of("synthetic_logit").count
+    whole = np.zeros(size, np.int64)
+    if not isinstance(pairs, list) or len(pairs) > size:
+        raise ValueError(f"wanted at most {size} pairs of a bin and its count")
+    for pair in pairs:
+        is_pair = isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)
+        if not is_pair or not 0 <= pair[0] < size or not 0 < pair[1] <= _MOST_DOCUMENTS or whole[pair[0]]:
+            raise ValueError(f"wanted a bin below {size}, once, and its count, found {str(pair)[:40]}")
+        whole[pair[0]] = pair[1]
+    return whole
+
+
+_MODEL_KEYS = ("format", "name", "features", "weights", "markers", "calibrator", "bands", "reference", "training")
+_MOST_DOCUMENTS = 1 << 40
 _LARGEST = 1e6
 
 
@@ -309,7 +381,12 @@ class _Reader:
         weights = self._weights(model["weights"], packed)
         calibrator = self._calibrator(model["calibrator"])
         return Detector(
-            name=model["name"], weights=weights, bands=self._bands(model["bands"]), digest=_digest(text), **calibrator
+            name=model["name"],
+            weights=weights,
+            bands=self._bands(model["bands"]),
+            reference=self._reference(model["reference"]),
+            digest=_digest(text),
+            **calibrator,
         )
 
     def _json(self, text: bytes) -> Any:
@@ -384,6 +461,16 @@ class _Reader:
         if not numbers["low"] <= numbers["centre"] <= numbers["high"]:
             raise self._fail(f"wanted the centre of {found['name']} between low and high")
         return Term(found["name"], **numbers)
+
+    def _reference(self, found: Any) -> Reference:
+        self._keys(found, ("human", "synthetic"), "the reference")
+        return Reference(self._histogram(found["human"]), self._histogram(found["synthetic"]))
+
+    def _histogram(self, found: Any) -> NDArray[np.int64]:
+        try:
+            return histogram_of(found)
+        except ValueError as error:
+            raise self._fail(f"reference: {error}") from error
 
     def _bands(self, found: Any) -> tuple[Band, ...]:
         if not isinstance(found, list) or not 0 < len(found) <= 16:

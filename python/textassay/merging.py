@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from textassay.detector import Detector
 from textassay.errors import InputError
 from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.profile import Profile
@@ -28,7 +29,13 @@ def merge_profiles(paths: Sequence[str | PathLike[str]]) -> tuple[Profile, dict[
     for file in files[1:]:
         profile.merge_file(file)
     inputs = {"profiles": len(files)} | _added_inputs([Path(path) for path in paths])
-    return profile, summary_of(profile, inputs, {})
+    return profile, summary_of(profile, inputs, {}, _detector_of(profile))
+
+
+def _detector_of(profile: Profile) -> Detector | None:
+    """The one that the profile was made with, if it is the package's own: others are not at hand."""
+    own = Detector.default()
+    return own if profile.configuration.detector == own.digest else None
 
 
 def write_merged(

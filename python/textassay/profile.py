@@ -11,6 +11,7 @@ import numpy as np
 from textassay import _backend
 from textassay.atomic import replacing
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, configure
+from textassay.detector import DetectorChoice, as_detector
 from textassay.distribution import describe
 from textassay.lexicon import Lexicon
 from textassay.provenance_tables import describe_provenance
@@ -36,9 +37,11 @@ class Profile:
         batch_tokens: int = BATCH_TOKENS,
         max_types: int = MAX_TYPES,
         lexicon: Lexicon | None = None,
+        detector: DetectorChoice = "default",
     ) -> None:
         """An empty profile. Raises `UsageError` on an unknown signal or kind of token and on numbers out of range."""
-        self.configuration, _ = configure(signals, tokens, batch_tokens, max_types, lexicon)
+        looking = as_detector(detector, tokens, lexicon)
+        self.configuration, _ = configure(signals, tokens, batch_tokens, max_types, lexicon, detector=looking)
         self._state = _backend.get().ProfileState(list(self.configuration.signals), max_types)
 
     @property
@@ -84,10 +87,17 @@ class Profile:
         """Names the state: equal counts under an equal configuration have equal digests, and no others."""
         return state_digest(self.configuration, self._state)
 
-    def update(self, texts: Any, *, lexicon: Lexicon | None = None, threads: int | None = None) -> None:
+    def update(
+        self,
+        texts: Any,
+        *,
+        lexicon: Lexicon | None = None,
+        detector: DetectorChoice = "default",
+        threads: int | None = None,
+    ) -> None:
         """Counts texts (as `measure` takes them) as the documents of one file, so the last batch ends with them.
 
-        A profile that measures marker_rate needs the lexicon it began with. Raises `UsageError` for another one.
+        A profile needs the lexicon and the detector that it began with. Raises `UsageError` for others.
         """
         from textassay.measuring import Scanner
 
@@ -98,6 +108,7 @@ class Profile:
             batch_tokens=mine.batch_tokens,
             max_types=mine.max_types,
             lexicon=lexicon,
+            detector=detector if mine.detector else None,
             threads=threads,
         )
         scanner.update(texts)
@@ -207,10 +218,10 @@ class Profile:
 
     def provenance(self) -> dict[str, Any] | None:
         """Documents, tokens and bytes by label: of the corpus, its sources, months and reasons; see
-        `provenance_tables.describe_provenance`. None where there were no rules.
+        `provenance_tables.describe_provenance`. None where nothing gave labels.
         """
-        rules = self.configuration.provenance
-        return describe_provenance(rules, self._state.provenance()) if rules else None
+        labelled_by = self.configuration.provenance
+        return describe_provenance(labelled_by, self._state.provenance()) if labelled_by else None
 
     def summary(self) -> dict[str, Any]:
         """The figures of METRICS section 3. None where a figure has no value.

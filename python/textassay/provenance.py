@@ -14,13 +14,16 @@ from functools import cached_property
 from hashlib import blake2b
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textassay.errors import UsageError
 from textassay.fields import parse_field
 from textassay.patterns import Automaton, PatternError, compile_pattern, join_tables
+
+if TYPE_CHECKING:
+    from textassay.detector import Detector
 
 LABELS = ("human_verified", "human_unverified", "synthetic_known", "synthetic_suspected")
 SYNTHETIC = LABELS[2:]
@@ -129,8 +132,10 @@ class ProvenanceRules:
         said = [asdict(rule) for rule in self.rules], self.source, self.date, self.default
         return blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
 
-    def for_inputs(self, names: Sequence[str]) -> dict[str, Any]:
-        """What a backend needs to label the documents of the inputs of these names: its `Provenance`."""
+    def for_inputs(self, names: Sequence[str], suspicion: str = "") -> dict[str, Any]:
+        """What a backend needs to label the documents of the inputs of these names: its `Provenance`. `suspicion` is the
+        reason of documents that no rule labels and the detector suspects; without one they are left alone.
+        """
         places = {field: place for place, field in enumerate(self.fields)}
         conditions = [
             (places[condition.field], self._starts[condition.pattern], condition.negated)
@@ -146,6 +151,7 @@ class ProvenanceRules:
             "date": -1 if self.date is None else places[self.date],
             "date_start": self._starts[DATE],
             "default": LABELS.index(self.default),
+            "suspicion": suspicion.encode(),
             "labels": np.array([LABELS.index(rule.label) for rule in self.rules], np.int64),
             "names": [rule.name.encode() for rule in self.rules],
             "generators": np.array([places.get(rule.generator, -1) for rule in self.rules], np.int64),
@@ -172,6 +178,14 @@ class ProvenanceRules:
         except PatternError as error:
             raise UsageError(f"{where}: {error}") from error
         return automaton, dict(zip(tables, starts, strict=True))
+
+
+def labelled_by(rules: ProvenanceRules | None, detector: "Detector | None") -> str:
+    """Digest of what gives the labels; the detector itself has its own. Empty without rules and verdicts."""
+    if detector is None:
+        return "" if rules is None else rules.digest
+    said = ["" if rules is None else rules.digest, detector.fpr]
+    return blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
 
 
 # --- from TOML to rules

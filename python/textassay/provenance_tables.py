@@ -1,13 +1,13 @@
 """What a profile knows of provenance, as figures: the corpus, its sources, months and reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textassay.provenance import LABELS, SYNTHETIC
+from textassay.provenance import DEFAULT_LABEL, LABELS, SYNTHETIC
 
 SUMS = ("documents", "tokens", "bytes")
 SHOWN = 100
@@ -17,7 +17,41 @@ Counts = NDArray[np.uint64]
 """Shape (4, 3): SUMS of each of the LABELS."""
 
 
-def describe_provenance(rules: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+class VerdictCounts:
+    """What a detector says of documents without metadata, counted."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros((2, len(SUMS)), np.uint64)
+
+    def add(self, is_suspected: NDArray[np.bool_], n_tokens: NDArray[np.int64], n_bytes: NDArray[np.int64]) -> None:
+        """One document a row."""
+        for row, chosen in enumerate((~is_suspected, is_suspected)):
+            sums = chosen.sum(), n_tokens[chosen].sum(), n_bytes[chosen].sum()
+            self._sums[row] += np.array(sums, np.uint64)
+
+    def tables(self, suspicion: str) -> dict[str, Any]:
+        """A backend's ProvenanceTables; suspected documents have that reason."""
+        counts = np.zeros((len(LABELS), len(SUMS)), np.uint64)
+        counts[LABELS.index(DEFAULT_LABEL)], counts[LABELS.index("synthetic_suspected")] = self._sums
+        suspected = counts.copy()
+        suspected[LABELS.index(DEFAULT_LABEL)] = 0
+        named = [(suspicion.encode(), suspected)] if suspected.any() else []
+        places = _table(counts, [])
+        return {"sources": places, "months": places, "reasons": _table(counts - suspected, named)}
+
+
+def _table(unnamed: Counts, named: Sequence[tuple[bytes, Counts]]) -> dict[str, Any]:
+    return {
+        "level": 0,
+        "unnamed": unnamed,
+        "others": np.zeros_like(unnamed),
+        "name_bytes": np.frombuffer(b"".join(name for name, _ in named), np.uint8),
+        "name_offsets": np.cumsum([0, *(len(name) for name, _ in named)]).astype(np.int64),
+        "counts": np.array([counts for _, counts in named], np.uint64).reshape(-1, *unnamed.shape),
+    }
+
+
+def describe_provenance(labelled_by: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     """The section `provenance` of a summary, from a backend's ProvenanceTables.
 
     Sources and reasons come by their synthetic tokens, most first; months in order. Where there are too many names to
@@ -25,7 +59,7 @@ def describe_provenance(rules: str, tables: Mapping[str, Any]) -> dict[str, Any]
     """
     reasons = tables["reasons"]
     corpus = reasons["counts"].sum(axis=0, dtype=np.uint64) + reasons["unnamed"] + reasons["others"]
-    found: dict[str, Any] = {"rules": rules, "corpus": _row(corpus) | {"shares": _shares(corpus)}}
+    found: dict[str, Any] = {"labelled_by": labelled_by, "corpus": _row(corpus) | {"shares": _shares(corpus)}}
     for kind, table in tables.items():
         rows = [{kind.removesuffix("s"): name} | _row(counts) for name, counts in _entries(table)]
         if kind != "months":

@@ -12,13 +12,14 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from textassay import _backend
 from textassay.anchor.anchor import Anchor, as_anchor
 from textassay.batches import Batches
-from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure
+from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure, verdicts_of
 from textassay.cpus import usable_cpus
+from textassay.detector import Detector, DetectorChoice, as_detector
 from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
 from textassay.errors import OutputError, OutputWarning, UsageError
 from textassay.fields import parse_field
@@ -26,13 +27,10 @@ from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
-from textassay.provenance import ProvenanceRules
+from textassay.provenance import ProvenanceRules, labelled_by
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.table import Table
-
-if TYPE_CHECKING:
-    from textassay.detector import Detector
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
@@ -112,7 +110,7 @@ def scan(
     id_field: str = "id",
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
-    detector: "Detector | None" = None,
+    detector: DetectorChoice = "default",
     provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
@@ -130,8 +128,9 @@ def scan(
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
-    perplexity, oov_rate and tail_share, with a `detector` synthetic_logit and synthetic_probability. `provenance` are the rules, or their file, that give every document a label
-    (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
+    perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
+    synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
+    where none matches, the detector's verdict does (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
 
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
     `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
@@ -139,13 +138,15 @@ def scan(
     """
     started = time.perf_counter(), time.process_time()
     used_anchor = as_anchor(anchor)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, detector)
+    looking = as_detector(detector, tokens, lexicon)
+    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking)
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
     rules = ProvenanceRules.load(provenance) if isinstance(provenance, (str, PathLike)) else provenance
+    verdicts = verdicts_of(looking, configuration.signals)
     if rules is not None:
-        configuration = replace(configuration, provenance=rules.digest)
+        configuration = replace(configuration, provenance=labelled_by(rules, verdicts))
         if len(fields) + len(rules.fields) > MAX_TEXT_FIELDS:
             raise UsageError(f"{len(fields)} text fields and {len(rules.fields)} of rules: wanted {MAX_TEXT_FIELDS}")
     if entropy_floor is not None and not entropy_floor >= 0:
@@ -160,17 +161,16 @@ def scan(
         "id_field": parse_field(id_field),
         "markers": used.phrases,
         "anchor": None if used_anchor is None else used_anchor.for_backend,
-        "detector": None if detector is None else detector.for_backend(),
+        "detector": None if looking is None else looking.for_backend(),
         "batch_tokens": batch_tokens,
         "max_types": max_types,
         "max_record_bytes": max_record_bytes,
         "max_window_log": max_window_log,
         "threads": used_threads,
-        "provenance": None if rules is None else rules.for_inputs([file.name for file in files]),
+        "provenance": _labelling(rules, verdicts, files),
     }
     form = _document_form(documents, out is not None)
-    about = None if used_anchor is None or not configuration.anchor else used_anchor.identity()
-    job = _Job(files, configuration, entropy_floor, form, out, about)
+    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking)
     try:
         result = job.run(options, on_progress, started)
     except BaseException as error:
@@ -179,6 +179,15 @@ def scan(
             raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
         raise
     return result
+
+
+def _labelling(
+    rules: ProvenanceRules | None, verdicts: Detector | None, files: Sequence[Input]
+) -> dict[str, Any] | None:
+    if rules is None and verdicts is None:
+        return None
+    suspicion = "" if verdicts is None else verdicts.suspicion
+    return (rules or ProvenanceRules([])).for_inputs([file.name for file in files], suspicion)
 
 
 def _document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
@@ -214,9 +223,11 @@ class _Job:
         floor: float | None,
         form: DocumentsChoice,
         out: str | PathLike[str] | None,
-        anchor: Mapping[str, Any] | None,
+        anchor: Anchor | None,
+        detector: Detector | None,
     ) -> None:
         self.files = files
+        self.detector = detector
         self.anchor = anchor
         self.names = [file.name for file in files]
         self.configuration = configuration
@@ -252,9 +263,8 @@ class _Job:
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
-        summary = summary_of(profile, inputs_of(self.names, outcomes), self._batch_figures())
-        if self.anchor is not None:
-            summary["anchor"] = dict(self.anchor)
+        inputs = inputs_of(self.names, outcomes)
+        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
         summary["performance"] = _performance(summary, started, options["threads"])
         if self.folder is not None:
             self._write(self.folder, profile, summary, options)

@@ -5,10 +5,16 @@ likelihood (Liang et al. 2024 do so over occurrences of words). It needs no verd
 the verdicts' errors; it suffers where the human part of the corpus is unlike the human reference.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from textassay.anchor import Anchor
+    from textassay.detector import Detector
+    from textassay.profile import Profile
 
 RESAMPLES = 1000
 SEED = 0
@@ -38,6 +44,26 @@ class ShareEstimate:
     high: float
     n_documents: int
     is_blind: bool
+
+
+def synthetic_fraction(
+    profile: "Profile", detector: "Detector | None", anchor: "Anchor | None" = None
+) -> dict[str, Any] | None:
+    """The estimate for a profile, from its histogram of `synthetic_logit`, as a summary has it: `fraction`, `low`, `high`,
+    `n_documents` (long enough to have a logit), `is_blind`, and `reference`: where the human reference is from.
+
+    That is the anchor, where it was built with the same detector, or else what the detector brings along. None
+    where the profile was not made with this detector, and where there are no documents with a logit.
+    """
+    if detector is None or profile.configuration.detector != detector.digest:
+        return None
+    human, reference = detector.reference.human, "calibration" if detector.is_calibrated else "detector"
+    in_domain = None if anchor is None else anchor.logits_under(detector)
+    if in_domain is not None:
+        human, reference = in_domain, "anchor"
+    corpus = profile.histogram("synthetic_logit")
+    found = estimate_share(corpus, human, detector.reference.synthetic, reference != "detector")
+    return None if found is None else asdict(found) | {"reference": reference}
 
 
 def estimate_share(corpus: Counts, human: Counts, synthetic: Counts, is_in_domain: bool) -> ShareEstimate | None:

@@ -3,15 +3,28 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from textassay.anchor.anchor import Anchor
+from textassay.detector import Detector
 from textassay.profile import Profile
+from textassay.share import synthetic_fraction
 
 SCHEMA = "textassay.summary/1"
 ACCOUNTS = ("bytes_parsed", "bytes_malformed", "bytes_blank", "bytes_too_long", "bytes_lost")
 DAMAGED_SHOWN = 100
 
 
-def summary_of(profile: Profile, inputs: Mapping[str, Any], batches: Mapping[str, Any]) -> dict[str, Any]:
-    """Equal for equal input: `performance` is for the caller to add. `provenance` is there if there were rules."""
+def summary_of(
+    profile: Profile,
+    inputs: Mapping[str, Any],
+    batches: Mapping[str, Any],
+    detector: Detector | None = None,
+    anchor: Anchor | None = None,
+) -> dict[str, Any]:
+    """Equal for equal input: `performance` is for the caller to add. `provenance` is there if something gave labels.
+
+    `detector` and `anchor` are those that the profile was made with, if they are at hand: the synthetic share of the
+    corpus is estimated with them.
+    """
     summary = {
         "schema": SCHEMA,
         "configuration": _configuration(profile),
@@ -25,8 +38,12 @@ def summary_of(profile: Profile, inputs: Mapping[str, Any], batches: Mapping[str
             "distributions": profile.batch_distributions(),
         },
     }
+    if anchor is not None and profile.configuration.anchor:
+        summary["anchor"] = anchor.identity()
     provenance = profile.provenance()
-    return summary if provenance is None else summary | {"provenance": provenance}
+    if provenance is not None:
+        summary["provenance"] = provenance | {"synthetic_fraction": synthetic_fraction(profile, detector, anchor)}
+    return summary
 
 
 def _configuration(profile: Profile) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.samples import Samples
-from textassay.detector import FALSE_POSITIVE_RATES, Band, Detector, Term
+from textassay.detector import FALSE_POSITIVE_RATES, Band, Detector, Reference, Term
 from textassay.measuring import measure
 
 ECE_BINS = 10
@@ -28,6 +28,7 @@ def detector_of(model: dict[str, Any], name: str) -> Detector:
         logits=tuple(calibrator["logits"]),
         probabilities=tuple(calibrator["probabilities"]),
         bands=tuple(Band(band["from_words"], tuple(band["thresholds"])) for band in model["bands"]),
+        reference=Reference(np.zeros(0, np.int64), np.zeros(0, np.int64)),
         digest="",
     )
 
@@ -108,14 +109,14 @@ class LeftOut:
     def reached(self, fpr: float) -> tuple[float, float]:
         """False positives and recall with the thresholds that the model brought along."""
         judged = self.n_tokens >= SHORTEST_JUDGED
-        above = self.logit > self.detector.thresholds(self.columns, fpr)
+        above = self.logit > self.detector.at(fpr).thresholds(self.columns)
         return float(above[judged & ~self.synthetic].mean()), float(above[judged & self.synthetic].mean())
 
     def published_rule(self) -> tuple[float, float]:
         """False positives and recall of two votes: burstiness < 0.4 and type-token ratio < 0.52. The third vote,
         perplexity < 30, is that of an n-gram model and is hardly ever cast.
         """
-        table = measure([d.text for d in self.documents], ("burstiness", "type_token_ratio"), threads=1)
+        table = measure([d.text for d in self.documents], ("burstiness", "type_token_ratio"), detector=None, threads=1)
         votes = (table["burstiness"] < 0.4) & (table["type_token_ratio"] < 0.52) & (self.n_tokens >= SHORTEST_JUDGED)
         judged = self.n_tokens >= SHORTEST_JUDGED
         return float(votes[judged & ~self.synthetic].mean()), float(votes[judged & self.synthetic].mean())
@@ -199,7 +200,7 @@ def recall_only(one: LeftOut) -> str:
     """Of a set without human text, with the thresholds that the model brings along; worst first."""
     judged = one.n_tokens >= SHORTEST_JUDGED
     generators = np.array([document.generator for document in one.documents])
-    above = [one.logit > one.detector.thresholds(one.columns, fpr) for fpr in FALSE_POSITIVE_RATES[::-1]]
+    above = [one.logit > one.detector.at(fpr).thresholds(one.columns) for fpr in FALSE_POSITIVE_RATES[::-1]]
     recalls = {name: [row[judged & (generators == name)].mean() for row in above] for name in np.unique(generators)}
     lines = [
         [name, *(f"{recall:.2f}" for recall in recalls[name])]

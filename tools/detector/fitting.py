@@ -11,7 +11,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from detector.samples import Samples
-from textassay.detector import FALSE_POSITIVE_RATES, TERMS, Term
+from textassay.detector import FALSE_POSITIVE_RATES, TERMS, Term, pairs_of
+from textassay.signals import bins_of
 
 PENALTY = 1e-5
 """On the squared norm of the linear weights; chosen, as all else here, by leave-one-data-set-out."""
@@ -80,19 +81,20 @@ class Calibration:
     def __init__(self, samples: Samples, unseen: Sequence[tuple[NDArray[np.intp], NDArray[np.int8]]]) -> None:
         """`unseen`: the documents of a set, and weights that were fitted without it."""
         parts = [
-            (view.scored(weights, rows), samples.synthetic[rows])
+            (view.scored(weights, rows), samples.synthetic[rows], np.full(len(rows), view is samples.whole))
             for rows, weights in unseen
             for view in (samples.whole, samples.cut)
         ]
-        self.columns = {name: np.concatenate([columns[name] for columns, _ in parts]) for name in parts[0][0]}
-        self.synthetic = np.concatenate([synthetic for _, synthetic in parts])
+        self.columns = {name: np.concatenate([columns[name] for columns, *_ in parts]) for name in parts[0][0]}
+        self.synthetic = np.concatenate([synthetic for _, synthetic, _ in parts])
+        self.is_whole = np.concatenate([is_whole for *_, is_whole in parts])
         # Every set weighs the same, and in it both sides.
         self.weights = np.concatenate(
-            [np.where(synthetic, 0.5 / synthetic.sum(), 0.5 / (~synthetic).sum()) for _, synthetic in parts]
+            [np.where(synthetic, 0.5 / synthetic.sum(), 0.5 / (~synthetic).sum()) for _, synthetic, _ in parts]
         )
 
     def fit(self) -> dict[str, Any]:
-        """The `calibrator` and `bands` of a model."""
+        """The `calibrator`, `bands` and `reference` of a model."""
         terms = [self._term(name) for name in TERMS]
         values = np.stack([term.contribution(self.columns) for term in terms], axis=1)
         logistic = LogisticRegression(C=0.01, max_iter=1000, tol=1e-8)
@@ -110,7 +112,7 @@ class Calibration:
             "logits": logits,
             "probabilities": probabilities,
         }
-        return {"calibrator": calibrator, "bands": self._bands(logit)}
+        return {"calibrator": calibrator, "bands": self._bands(logit), "reference": self._reference(logit)}
 
     def _term(self, name: str) -> Term:
         """With a coefficient that gives its contribution a standard deviation of 1."""
@@ -144,6 +146,18 @@ class Calibration:
             thresholds = [weighted_quantile(logit[human], self.weights[human], 1 - r) for r in FALSE_POSITIVE_RATES]
             bands.append({"from_words": begin, "thresholds": thresholds})
         return bands
+
+    def _reference(self, logit: NDArray[np.float64]) -> dict[str, list[list[int]]]:
+        """Histograms of the whole documents' logits, as many as there are, but each set weighing the same."""
+        bins = bins_of("synthetic_logit")
+        long = self.is_whole & (self.columns["n_tokens"] >= BAND_WORDS[0])
+        found = {}
+        for name, side in (("human", long & ~self.synthetic), ("synthetic", long & self.synthetic)):
+            place = np.clip((logit[side] - bins.low) * bins.scale, 0, bins.count - 1).astype(int)
+            weight = np.bincount(place, self.weights[side], bins.count)
+            counts = np.rint(weight / weight.sum() * np.count_nonzero(side)).astype(int)
+            found[name] = pairs_of(counts)
+        return found
 
 
 def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:

@@ -65,7 +65,7 @@ class Samples:
 
 
 def view_of(texts: Sequence[str]) -> View:
-    table = measure(texts, SIGNALS, lexicon=default_lexicon(), threads=1)
+    table = measure(texts, SIGNALS, lexicon=default_lexicon(), detector=None, threads=1)
     found = [np.concatenate(feature_buckets(item_keys(text.encode()))) for text in texts]
     n_features = np.array([len(buckets) for buckets in found])
     shares = np.repeat((1 / np.maximum(n_features, 1)).astype(np.float32), n_features)

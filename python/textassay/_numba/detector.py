@@ -30,11 +30,12 @@ class Arrays(NamedTuple):
     intercept: float
     logits: np.ndarray
     probabilities: np.ndarray
-    least_words: int
+    band_words: np.ndarray
+    band_thresholds: np.ndarray
 
 
 class Detector:
-    """Weights and a calibrator: terms are (name, low, high, centre, coefficient)."""
+    """Weights and a calibrator: terms are (name, low, high, centre, coefficient), bands (from_words, threshold)."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class Detector:
         intercept: float,
         logits: Sequence[float],
         probabilities: Sequence[float],
-        least_words: int,
+        bands: Sequence[tuple[int, float]],
     ) -> None:
         table = np.array(weights, np.int8)
         if table.shape != (BUCKETS,):
@@ -55,15 +56,20 @@ class Detector:
         knots, levels = np.array(logits, np.float64), np.array(probabilities, np.float64)
         if len(knots) < 2 or len(knots) != len(levels) or not (np.diff(knots) > 0).all():
             raise ValueError("logits, probabilities: wanted pairs, at least two, of rising logits")
+        if not bands:
+            raise ValueError("bands: wanted at least one")
         kinds = np.array([VALUES.index(name) for name, *_ in terms], np.int64)
         numbers = np.array([term[1:] for term in terms], np.float64).reshape(-1, 4)
-        self.arrays = Arrays(table, kinds, numbers, float(intercept), knots, levels, int(least_words))
+        words = np.array([words for words, _ in bands], np.int64)
+        thresholds = np.array([threshold for _, threshold in bands], np.float64)
+        self.arrays = Arrays(table, kinds, numbers, float(intercept), knots, levels, words, thresholds)
 
 
 def arrays_of(detector: Detector | None) -> Arrays:
     if detector is not None:
         return detector.arrays
-    return Arrays(np.zeros(0, np.int8), np.zeros(0, np.int64), np.zeros((0, 4)), 0.0, np.zeros(2), np.zeros(2), 0)
+    numbers, pair, none = np.zeros((0, 4)), np.zeros(2), np.zeros(0, np.int64)
+    return Arrays(np.zeros(0, np.int8), none, numbers, 0.0, pair, pair, np.zeros(1, np.int64), np.zeros(1))
 
 
 @inlined
@@ -155,7 +161,7 @@ def _value(kind, score, length, marker_rate, burstiness):
 @kernel
 def logit_of(detector, total, features, n_words, marker_rate, burstiness):
     """NaN where the document is too short."""
-    if n_words < detector.least_words or n_words == 0:
+    if n_words < detector.band_words[0] or n_words == 0:
         return math.nan
     score = np.float64(total) / np.float64(max(features, 1))
     fraction, exponent = math.frexp(np.float64(n_words))
@@ -180,3 +186,13 @@ def probability_of(detector, logit):
         at += 1
     share = min(max((logit - logits[at]) / (logits[at + 1] - logits[at]), 0.0), 1.0)
     return min(levels[at] + share * (levels[at + 1] - levels[at]), levels[at + 1])
+
+
+@kernel
+def suspects(detector, logit, n_words):
+    """Whether a document of this logit resembles synthetic text."""
+    threshold = detector.band_thresholds[0]
+    for band in range(len(detector.band_words)):
+        if n_words >= detector.band_words[band]:
+            threshold = detector.band_thresholds[band]
+    return logit > threshold

@@ -1,6 +1,7 @@
 """Lines of a block: which are records, what becomes of each, and into which counter its bytes go."""
 
-from textassay._numba.documents import BYTE_OFFSET, LINE, N_REPLACED, mark_words
+from textassay._numba.detector import suspects
+from textassay._numba.documents import BYTE_OFFSET, LINE, N_REPLACED, N_TOKENS, SYNTHETIC_LOGIT, mark_words
 from textassay._numba.jit import inlined, kernel
 from textassay._numba.lanes import PADDING, byte_at, mask_equal, trailing_zeros
 from textassay._numba.measurer import BATCH_FULL, DONE, NEEDS_TEXT_ROOM, ROWS_FULL, tally_text
@@ -69,11 +70,12 @@ def _finish_row(block, begin, fields, rows, state):
 
 
 @inlined
-def _note_provenance(block, fields, rules, text, rows, state):
+def _note_provenance(block, fields, rules, detector, text, rows, state):
     """Of the row that is about to be finished; its text is done with."""
     row = state[ROWS]
+    is_suspected = suspects(detector, rows.floats[row, SYNTHETIC_LOGIT], rows.integers[row, N_TOKENS])
     rows.labels[row] = find_provenance(
-        block, fields, rules, state[FILE], text, rows.keys, rows.key_ends, row, state[KEY_ENDS]
+        block, fields, rules, state[FILE], is_suspected, text, rows.keys, rows.key_ends, row, state[KEY_ENDS]
     )
     state[KEY_ENDS] = rows.key_ends[row, 2]
 
@@ -125,7 +127,7 @@ def scan_lines(
                     return status, begin
                 if stage >= _SIGNALS:
                     if rules.is_on:
-                        _note_provenance(block, fields, rules, work.text, rows, state)
+                        _note_provenance(block, fields, rules, choice.detector, work.text, rows, state)
                     _finish_row(block, begin, fields, rows, state)
                 state[PARSED] += behind - begin
                 state[DOCUMENTS] += 1

@@ -11,6 +11,7 @@ from textassay._numba.lanes import byte_at
 from textassay._numba.records import write_value
 
 N_LABELS = 4
+SUSPECTED = 3
 _SUMS = 3  # of a label: documents, tokens, bytes
 _SHAPE = (N_LABELS, _SUMS)
 _MOST_NAMES = 65_536
@@ -29,6 +30,8 @@ class Rules(NamedTuple):
     date: int
     date_start: int
     default: int
+    suspicion: np.ndarray
+    """The reason of a suspected document; empty: suspicions are left alone."""
     labels: np.ndarray
     names: np.ndarray
     name_offsets: np.ndarray
@@ -44,7 +47,7 @@ class Rules(NamedTuple):
 
 
 _NOTHING: dict[str, Any] = {
-    "fields": (), "source": -1, "date": -1, "date_start": 0, "default": 0, "labels": (), "names": (), "generators": (),
+    "fields": (), "source": -1, "date": -1, "date_start": 0, "default": 0, "suspicion": b"", "labels": (), "names": (), "generators": (),
     "condition_ends": (), "conditions": np.zeros((0, 3)), "applies": np.zeros((0, 0)), "classes": np.zeros(256),
     "transitions": np.zeros((2, 1)), "accepting": np.zeros(2),
 }  # fmt: skip
@@ -59,6 +62,7 @@ def build_rules(given: Mapping[str, Any] | None, n_inputs: int) -> Rules:
         int(wanted["date"]),
         int(wanted["date_start"]),
         int(wanted["default"]),
+        np.frombuffer(wanted["suspicion"], np.uint8),
         np.array(wanted["labels"], np.int64),
         np.frombuffer(b"".join(wanted["names"]) or b"\0", np.uint8),
         offsets,
@@ -154,9 +158,16 @@ def _write_name(line, fields, field, text, keys, at):
     return at
 
 
+@inlined
+def _append(keys, at, name):
+    for index in range(len(name)):
+        keys[at + index] = name[index]
+    return at + len(name)
+
+
 @kernel
-def find_provenance(line, fields, rules, file, text, keys, ends, row, at):
-    """The label of the record just parsed. Source, month and reason go to `keys` from `at` on, their ends to `ends[row]`.
+def find_provenance(line, fields, rules, file, is_suspected, text, keys, ends, row, at):
+    """The label of the record just parsed: by the first rule that holds, else by suspicion. Source, month and reason go to `keys` from `at` on, their ends to `ends[row]`.
 
     `text` has room for any value of the record.
     """
@@ -173,12 +184,13 @@ def find_provenance(line, fields, rules, file, text, keys, ends, row, at):
         at = _write_name(line, fields, rules.generators[rule], text, keys, at)
     elif rule >= 0:
         begin = rules.name_offsets[rule]
-        size = rules.name_offsets[rule + 1] - begin
-        for index in range(size):
-            keys[at + index] = rules.names[begin + index]
-        at += size
+        at = _append(keys, at, rules.names[begin : rules.name_offsets[rule + 1]])
+    elif is_suspected:
+        at = _append(keys, at, rules.suspicion)
     ends[row, 2] = at
-    return rules.labels[rule] if rule >= 0 else rules.default
+    if rule >= 0:
+        return rules.labels[rule]
+    return SUSPECTED if is_suspected and len(rules.suspicion) else rules.default
 
 
 # --- tables

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from textassay import _backend
 from textassay.anchor.file import AnchorFile
 from textassay.anchor.ngrams import MAX_ORDER, SPECIALS
+from textassay.detector import Detector, histogram_of
 from textassay.errors import AnchorError
 from textassay.profile import Profile
 
@@ -55,6 +56,18 @@ class Anchor:
             return None
         return Profile.deserialize(self.arrays["profile"].tobytes())
 
+    def logits_under(self, detector: Detector) -> NDArray[np.int64] | None:
+        """The histogram of `synthetic_logit` of the anchor's documents; None where another detector or none looked at
+        them. Raises `AnchorError` where the header holds no such thing.
+        """
+        suspects = self.header.get("suspects")
+        try:
+            if suspects is None or suspects["digest"] != detector.digest:
+                return None
+            return histogram_of(suspects["logits"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnchorError(self.path, f"the logits of its documents: {error!r}") from error
+
     def word(self, number: int) -> bytes:
         """The folded UTF-8 of a word, or `<unk>`, `<s>`, `</s>`."""
         if number < len(SPECIALS):
@@ -74,7 +87,7 @@ class Anchor:
 
     def describe(self) -> dict[str, Any]:
         """What the anchor is, without its arrays: `digest`, `bytes` and the header."""
-        about = {name: value for name, value in self.header.items() if name != "arrays"}
+        about = {name: value for name, value in self.header.items() if name not in ("arrays", "suspects")}
         return {"digest": self.digest, "bytes": self._file.size, **about}
 
     def identity(self) -> dict[str, Any]:

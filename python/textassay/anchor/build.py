@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textassay import _backend
 from textassay.anchor.file import AnchorWriter
@@ -18,10 +19,12 @@ from textassay.anchor.ngrams import entry_values, hashes_of, table_size, unigram
 from textassay.anchor.runs import merged_fingerprints, merged_ngrams
 from textassay.anchor.vocabulary import Vocabulary, vocabulary_of
 from textassay.atomic import sync_folder
-from textassay.configuration import MAX_TYPES
+from textassay.configuration import MAX_TYPES, VERDICT_SIGNALS
 from textassay.cpus import usable_cpus
+from textassay.detector import Detector, DetectorChoice, as_detector, pairs_of
 from textassay.errors import OutputError, UsageError
 from textassay.fields import parse_field
+from textassay.lexicon import default_lexicon
 from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
 
 MIN_COUNT = 2
@@ -38,6 +41,7 @@ def build_anchor(
     note: str = "",
     text_fields: str | Sequence[str] = "text",
     id_field: str = "id",
+    detector: DetectorChoice = "default",
     max_types: int = MAX_TYPES,
     threads: int | None = None,
     memory: int = MEMORY,
@@ -47,6 +51,8 @@ def build_anchor(
 
     The model is to know the words seen `min_count` times; all others are `<unk>`. `tail_mass` is the share of all
     tokens that the rarest words make up (METRICS: tail). `note` says where the text comes from and who verified it.
+    The `detector` looks for documents that are not human after all, and leaves the distribution of human logits that
+    the synthetic share of a corpus is estimated with.
     3-grams and fingerprints are gathered in `memory` bytes; beyond that they go to disk, beside `out`.
 
     Raises `UsageError` on settings out of range, on inputs that can be read only once and on text without words,
@@ -58,21 +64,26 @@ def build_anchor(
         raise UsageError(f"tail_mass={tail_mass}: wanted a share between 0 and 1")
     fields = [text_fields] if isinstance(text_fields, str) else list(text_fields)
     used_threads = usable_cpus() if threads is None else threads
+    looking = as_detector(detector, "word", None)
     reading = {"text_fields": fields, "id_field": id_field, "max_types": max_types, "threads": used_threads}
+    signals = ("n_tokens",) if looking is None else VERDICT_SIGNALS
     try:
         with partial_folder(Path(out)) as folder:
-            result = scan(inputs, signals=["n_tokens"], documents="none", on_progress=on_progress, **reading)
+            result = scan(
+                inputs, signals=signals, detector=looking, documents="none", on_progress=on_progress, **reading
+            )
             if any(file.size is None for file in result.inputs):
                 raise UsageError("an anchor is built in two passes: wanted files, found a pipe")
             vocabulary = vocabulary_of(result.profile, min_count, tail_mass)
-            _count_ngrams(result, vocabulary, folder, fields, used_threads, memory)
+            suspects = None if looking is None else Suspects(looking)
+            _count_ngrams(result, vocabulary, folder, fields, used_threads, memory, suspects)
             with (folder / "anchor").open("wb") as stream:
                 _write(
                     AnchorWriter(stream),
                     vocabulary,
                     result,
                     folder,
-                    _header(result, vocabulary, min_count, tail_mass, note),
+                    _header(result, vocabulary, min_count, tail_mass, note, suspects),
                 )
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -94,13 +105,21 @@ def partial_folder(out: Path) -> Iterator[Path]:
 
 
 def _count_ngrams(
-    first: ScanResult, vocabulary: Vocabulary, folder: Path, fields: Sequence[str], threads: int, memory: int
+    first: ScanResult,
+    vocabulary: Vocabulary,
+    folder: Path,
+    fields: Sequence[str],
+    threads: int,
+    memory: int,
+    suspects: "Suspects | None",
 ) -> None:
     """The second pass: runs of counts and of fingerprints into `folder`."""
     backend = _backend.get()
     running = backend.Scan(
         [file.source for file in first.inputs],
-        signals=["n_tokens"],
+        signals=list(first.profile.configuration.signals),
+        markers=default_lexicon().phrases,
+        detector=None if suspects is None else suspects.detector.for_backend(),
         text_fields=[parse_field(path) for path in fields],
         anchor=backend.Anchor(vocabulary.arrays(), n_modelled=vocabulary.n_modelled),
         ngram_folder=str(folder),
@@ -108,7 +127,7 @@ def _count_ngrams(
         max_record_bytes=MAX_RECORD_BYTES,
         max_window_log=MAX_WINDOW_LOG,
         threads=threads,
-        documents=False,
+        documents=suspects is not None,
         stage="signals",
     )
     outcomes: list[Mapping[str, Any]] = []
@@ -116,6 +135,8 @@ def _count_ngrams(
     def take(event: Mapping[str, Any]) -> None:
         if "outcome" in event:
             outcomes.append(event["outcome"])
+        if suspects is not None and "documents" in event:
+            suspects.add(event["file"], event["documents"])
 
     try:
         drain(running, first.inputs, take, None)
@@ -128,7 +149,57 @@ def _count_ngrams(
         raise UsageError("the inputs changed while they were read: the second pass found other documents")
 
 
-def _header(result: ScanResult, vocabulary: Vocabulary, min_count: int, tail_mass: float, note: str) -> dict[str, Any]:
+class Suspects:
+    """Documents of the anchor that resemble synthetic text: how many, and the `KEPT` that do so most."""
+
+    KEPT = 1000
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.n_judged = self.n_suspected = 0
+        self._rows: list[tuple[float, int, int, int]] = []
+
+    def add(self, file: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        """The rows of a scan's event."""
+        found = np.flatnonzero(self.detector.suspects(columns))
+        self.n_judged += int(np.count_nonzero(~np.isnan(columns["synthetic_logit"])))
+        self.n_suspected += len(found)
+        places = (columns[name][found].tolist() for name in ("line", "n_tokens"))
+        self._rows += zip((-columns["synthetic_logit"][found]).tolist(), [file] * len(found), *places, strict=True)
+        if len(self._rows) > 4 * self.KEPT:
+            self._forget()
+
+    def _forget(self) -> None:
+        """The order has no ties, so what is left does not depend on how the events came."""
+        self._rows.sort()
+        del self._rows[self.KEPT :]
+
+    def report(self, result: ScanResult) -> dict[str, Any]:
+        """For the header of an anchor of which this was the first pass."""
+        self._forget()
+        names = [file.name for file in result.inputs]
+        worst = [
+            {"file": names[f], "line": line, "synthetic_logit": -low, "n_tokens": n} for low, f, line, n in self._rows
+        ]
+        return {
+            "detector": self.detector.name,
+            "digest": self.detector.digest,
+            "fpr": self.detector.fpr,
+            "n_judged": self.n_judged,
+            "n_suspected": self.n_suspected,
+            "logits": pairs_of(result.profile.histogram("synthetic_logit")),
+            "worst": worst,
+        }
+
+
+def _header(
+    result: ScanResult,
+    vocabulary: Vocabulary,
+    min_count: int,
+    tail_mass: float,
+    note: str,
+    suspects: Suspects | None,
+) -> dict[str, Any]:
     totals = {name: int(value) for name, value in result.profile.state.totals().items()}
     return {
         "note": note,
@@ -141,6 +212,7 @@ def _header(result: ScanResult, vocabulary: Vocabulary, min_count: int, tail_mas
             {"name": file.name, "size": file.size, "documents": outcome["documents"], "bytes": outcome["bytes"]}
             for file, outcome in zip(result.inputs, result.outcomes, strict=True)
         ],
+        "suspects": None if suspects is None else suspects.report(result),
     }
 
 

@@ -20,6 +20,7 @@ from textassay.summary import inputs_of
 
 SCHEMA = "textassay.anchor-check/1"
 LIMIT = 0.1
+ALLOWED_SUSPECTS = 0.05
 KEPT = 1000
 """Documents named of each side."""
 
@@ -59,11 +60,23 @@ class AnchorCheck:
     anchor_text: Side
     n_fingerprints: int
     n_met: int
+    suspects: Mapping[str, Any] | None
+    """What the detector found when the anchor was built: `n_judged`, `n_suspected`, `worst`; None: nothing looked."""
+    allowed_suspects: float
+
+    @property
+    def share_suspected(self) -> float:
+        """Of the anchor's documents of 100 words or more: those that resemble synthetic text."""
+        found = self.suspects
+        return found["n_suspected"] / max(1, found["n_judged"]) if found is not None else 0.0
 
     @property
     def is_over(self) -> bool:
-        """Do more documents of a side overlap more than the limit than is allowed?"""
-        return max(self.corpus.share_over, self.anchor_text.share_over) > self.allowed
+        """Do more documents of a side overlap more than the limit than is allowed, or are more of the anchor's
+        suspected to be synthetic?
+        """
+        overlap = max(self.corpus.share_over, self.anchor_text.share_over)
+        return overlap > self.allowed or self.share_suspected > self.allowed_suspects
 
     @property
     def share_met(self) -> float:
@@ -82,7 +95,13 @@ class AnchorCheck:
             "is_over": self.is_over,
             "corpus": {**self.corpus.report(), "n_compared": self.n_compared, "worst": list(self.corpus.worst)},
             "anchor_text": {**self.anchor_text.report(), **found, "worst": list(self.anchor_text.worst)},
+            "suspects": self._suspects(),
         }
+
+    def _suspects(self) -> dict[str, Any] | None:
+        if self.suspects is None:
+            return None
+        return dict(self.suspects) | {"share_suspected": self.share_suspected, "allowed": self.allowed_suspects}
 
 
 def check_anchor(
@@ -91,6 +110,7 @@ def check_anchor(
     limit: float = LIMIT,
     *,
     allowed: float = 0.0,
+    allowed_suspects: float = ALLOWED_SUSPECTS,
     text_fields: str | Sequence[str] = "text",
     id_field: str = "id",
     threads: int | None = None,
@@ -99,11 +119,12 @@ def check_anchor(
     """Looks for the anchor's text in a corpus, and for the corpus's in the anchor, exact and near copies.
 
     A document's overlap is the share of its fingerprints that the other side has; `limit` is how much it may be, and
-    `allowed` which share of a side's documents may have more.
+    `allowed` which share of a side's documents may have more. Of the anchor's own documents the share
+    `allowed_suspects` may resemble synthetic text: the detector's false alarms, which formal text has more of.
 
     Raises `UsageError` on settings out of range and on an anchor without fingerprints.
     """
-    for name, value in (("limit", limit), ("allowed", allowed)):
+    for name, value in (("limit", limit), ("allowed", allowed), ("allowed_suspects", allowed_suspects)):
         if not 0 <= value <= 1:
             raise UsageError(f"{name}={value}: wanted a share from 0 to 1")
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
@@ -124,7 +145,23 @@ def check_anchor(
     about = found.identity(), inputs_of(names, overlaps.outcomes)
     corpus, n_met = overlaps.side(), int(np.count_nonzero(met))
     anchor_text = _anchor_text(found, met, limit)
-    return AnchorCheck(*about, limit, allowed, corpus, overlaps.n_compared, anchor_text, n_fingerprints, n_met)
+    found_in = corpus, overlaps.n_compared, anchor_text, n_fingerprints, n_met
+    return AnchorCheck(*about, limit, allowed, *found_in, _suspects_of(found), allowed_suspects)
+
+
+def _suspects_of(anchor: Anchor) -> dict[str, Any] | None:
+    """What its header says of them. Raises `AnchorError` where that is no such thing."""
+    found = anchor.header.get("suspects")
+    if found is None:
+        return None
+    try:
+        worst = [
+            {name: row[name] for name in ("file", "line", "synthetic_logit", "n_tokens")} for row in found["worst"]
+        ]
+        counts = {name: int(found[name]) for name in ("n_judged", "n_suspected")}
+        return {"detector": str(found["detector"]), "fpr": float(found["fpr"]), **counts, "worst": worst}
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnchorError(anchor.path, f"the header does not say who is suspected: {error!r}") from error
 
 
 def _compare(

@@ -8,12 +8,15 @@ import typer
 
 from textassay.cli.errors import DAMAGED, GATE_FAILED, reported, say
 from textassay.cli.options import (
+    DetectorOption,
+    FalsePositiveRate,
     IdField,
     Json,
     MalformedBudget,
     Quiet,
     TextFields,
     Threads,
+    chosen_detector,
     option,
     parse_budget,
     parse_size,
@@ -38,6 +41,8 @@ def build(
     tail_mass: Annotated[float, option("tail-mass", "Share of all tokens that the rare words make up.")] = 0.05,
     text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
     id_field: IdField = "id",
+    detector: DetectorOption = "default",
+    fpr: FalsePositiveRate = None,
     memory: Annotated[str, option("memory", "Memory for counting 3-grams; the rest goes to disk.")] = "1G",
     max_types: Annotated[str, option("max-types", "Types that may be counted.")] = "16M",
     threads: Threads = None,
@@ -59,6 +64,7 @@ def build(
             tail_mass=tail_mass,
             text_fields=split_list(text_field),
             id_field=id_field,
+            detector=chosen_detector(detector, fpr),
             memory=parse_size("memory", memory),
             max_types=parse_size("max-types", max_types),
             threads=threads,
@@ -96,6 +102,10 @@ def check(
     allowed: Annotated[
         float, option("allowed", "Share of the corpus's, or of the anchor's, documents that may be over the limit.")
     ] = 0.0,
+    allowed_suspects: Annotated[
+        float,
+        option("allowed-suspects", "Share of the anchor's own documents that may resemble synthetic text."),
+    ] = 0.05,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A JSON file for the report.", show_default=False)
     ] = None,
@@ -106,7 +116,10 @@ def check(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look for the anchor's text in a corpus, and for the corpus's in the anchor: exact and near copies. Exit code 1 over the limit."""
+    """Look for the anchor's text in a corpus, for the corpus's in the anchor, and for synthetic text in the anchor.
+
+    Copies may be near ones. Exit code 1 over a limit.
+    """
     from textassay.anchor.check import check_anchor
     from textassay.atomic import replacing
     from textassay.folder import json_text
@@ -119,6 +132,7 @@ def check(
             candidates,
             limit,
             allowed=allowed,
+            allowed_suspects=allowed_suspects,
             text_fields=split_list(text_field),
             id_field=id_field,
             threads=threads,

@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textassay.cli.settings import variable_of
 from textassay.errors import UsageError
+
+if TYPE_CHECKING:
+    from textassay.detector import DetectorChoice
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -46,6 +49,16 @@ def parse_budget(value: str) -> float:
     return budget
 
 
+def chosen_detector(choice: str, fpr: float | None) -> "DetectorChoice":
+    """What `--detector` and `--fpr` mean."""
+    if choice == "none" or (choice == "default" and fpr is None):
+        return None if choice == "none" else choice
+    from textassay.detector import Detector
+
+    found = Detector.default() if choice == "default" else Detector.load(choice)
+    return found if fpr is None else found.at(fpr)
+
+
 def split_list(values: list[str]) -> list[str]:
     """An option that is given several times, or with commas, or both."""
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
@@ -60,6 +73,18 @@ Signals = Annotated[str, option("signals", "Document signals: default, all, name
 Tokens = Annotated[str, option("tokens", "What is counted: word, byte or char.")]
 Threads = Annotated[
     int | None, option("threads", "Threads; the default is what this process may use.", "-j", min=1, show_default=False)
+]
+DetectorOption = Annotated[
+    str,
+    option("detector", "What says how much a document resembles synthetic text: default, none, or a detector's path."),
+]
+FalsePositiveRate = Annotated[
+    float | None,
+    option(
+        "fpr",
+        "Share of human documents that its verdicts may suspect, by the text that it was calibrated on.",
+        show_default="0.01",
+    ),
 ]
 Json = Annotated[bool, option("json", "Print one JSON document instead.")]
 Quiet = Annotated[bool, option("quiet", "No progress.", "-q")]

@@ -211,17 +211,31 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
             row("(no source)" if entry["source"] is None else clean(entry["source"], 36), entry)
         row("(not kept by name)", provenance["other_sources"])
     lines: list[RenderableType] = [table]
+    if provenance["synthetic_fraction"] is not None:
+        lines.append(_fraction_line(provenance["synthetic_fraction"]))
     reasons = [entry for entry in provenance["reasons"] if entry["reason"] is not None]
     if reasons:
         line = Text("by  ", NOTE)
         for entry in reasons[:SHOWN]:
             documents = f" {number(entry['documents'])}"
-            line.append(clean(entry["reason"], 30).replace(" ", NO_BREAK)).append(
+            line.append(clean(entry["reason"], 40).replace(" ", NO_BREAK)).append(
                 documents.replace(" ", NO_BREAK), NOTE
             )
             line.append("   ")
         lines.append(line)
     return Group(*lines)
+
+
+def _fraction_line(found: Mapping[str, Any]) -> Text:
+    """The share of synthetic documents that is estimated from all scores, beside the verdicts on single ones."""
+    low, high = share(found["low"]), share(found["high"])
+    line = Text("synthetic  ", LABEL).append(share(found["fraction"]), FIGURE)
+    line.append(
+        f" of {counted(found['n_documents'], 'document')} by the scores of all, 95 % interval {low} to {high}", NOTE
+    )
+    if found["is_blind"]:
+        line.append("\n           blind below 10 %: no human text of this kind to compare with (--anchor)", NOTE)
+    return line
 
 
 def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
@@ -287,20 +301,39 @@ def print_check(report: Mapping[str, Any]) -> None:
     table.add_row("anchor", number(anchor_text["n_over"]), f"of {n} documents overlap too much")
     n = number(anchor_text["n_fingerprints"])
     table.add_row("met", share(anchor_text["share_met"]), f"of its {n} fingerprints are in the corpus")
+    suspects = report["suspects"]
+    if suspects is not None:
+        n, words = number(suspects["n_judged"]), f"resemble synthetic text ({clean(suspects['detector'])})"
+        table.add_row("suspects", number(suspects["n_suspected"]), f"of the anchor's {n} longer documents {words}")
     limits = f"more than {share(report['limit'])}"
     if report["allowed"]:
         limits += f" of more than {share(report['allowed'])} of the documents"
     parts: list[RenderableType] = [table]
-    if report["is_over"]:
+    if max(corpus["share_over"], anchor_text["share_over"]) > report["allowed"]:
         parts.append(Text(f"The anchor and the corpus share text: {limits}.", BAD))
     else:
         parts.append(Text(f"The anchor and the corpus do not share {limits}.", GOOD))
+    if suspects is None:
+        parts.append(Text("Nothing has looked for synthetic text in the anchor.", "yellow"))
+    elif suspects["share_suspected"] > suspects["allowed"]:
+        limit = share(suspects["allowed"])
+        parts.append(Text(f"More than {limit} of the anchor resembles synthetic text: look at it again.", BAD))
+        parts.append(_suspect_table(suspects["worst"]))
     for title, side, sized in (("In the corpus", corpus, "n_tokens"), ("In the anchor", anchor_text, "n_fingerprints")):
         if side["worst"]:
             parts.append(_overlap_table(title, side["worst"], sized))
     if report["inputs"]["malformed"] or report["inputs"]["files_damaged"]:
         parts.append(damage_lines(report["inputs"]))
     _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+
+
+def _suspect_table(worst: Sequence[Mapping[str, Any]]) -> Table:
+    heads = (("logit", FIGURE, "right"), ("n_tokens", "", "right"), ("line of file", LABEL))
+    table = _table("Resemble synthetic text", *heads)
+    for row in worst[:SHOWN]:
+        place = f"{row['line']} {clean_path(row['file'])}"
+        table.add_row(decimal(row["synthetic_logit"], 2), number(row["n_tokens"]), place)
+    return table
 
 
 def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:

@@ -8,6 +8,8 @@ import typer
 
 from textassay.cli.errors import DAMAGED, say
 from textassay.cli.options import (
+    DetectorOption,
+    FalsePositiveRate,
     IdField,
     Json,
     MalformedBudget,
@@ -17,6 +19,7 @@ from textassay.cli.options import (
     TextFields,
     Threads,
     Tokens,
+    chosen_detector,
     option,
     parse_budget,
     parse_size,
@@ -26,7 +29,6 @@ from textassay.cli.options import (
 from textassay.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from textassay.detector import Detector
     from textassay.scanning import ScanResult
 
 
@@ -38,17 +40,18 @@ def scan(
     text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
     id_field: IdField = "id",
     signals: Signals = "default",
-    markers: Annotated[Path | None, option("markers", "Marker lexicon instead of the package's own.")] = None,
+    markers: Annotated[
+        Path | None,
+        option("markers", "Marker lexicon instead of the package's own; no verdicts then, unless a detector is named."),
+    ] = None,
     anchor: Annotated[
         Path | None, option("anchor", "Anchor file: adds perplexity, oov_rate and tail_share to the default signals.")
     ] = None,
     provenance: Annotated[
         Path | None, option("provenance", "Rules (TOML) that label each document human or synthetic.")
     ] = None,
-    detector: Annotated[
-        str | None,
-        option("detector", "A detector's folder, or default: adds how much each document resembles synthetic text."),
-    ] = None,
+    detector: DetectorOption = "default",
+    fpr: FalsePositiveRate = None,
     tokens: Tokens = "word",
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
     entropy_floor: Annotated[
@@ -80,7 +83,7 @@ def scan(
             text_fields=split_list(text_field),
             id_field=id_field,
             anchor=anchor,
-            detector=_detector(detector),
+            detector=chosen_detector(detector, fpr),
             lexicon=None if markers is None else load_lexicon(markers),
             provenance=provenance,
             batch_tokens=parse_size("batch-tokens", batch_tokens),
@@ -99,14 +102,6 @@ def scan(
         found = result.summary["inputs"]
         say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
         raise typer.Exit(DAMAGED)
-
-
-def _detector(choice: str | None) -> "Detector | None":
-    if choice is None:
-        return None
-    from textassay.detector import Detector
-
-    return Detector.default() if choice == "default" else Detector.load(choice)
 
 
 def _print(result: "ScanResult", as_json: bool) -> None:
