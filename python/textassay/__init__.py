@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from textassay.anchor.check import check_anchor
     from textassay.batch import batch_entropy_audit
     from textassay.classifier import ProvenanceClassifier
+    from textassay.comparison import Comparison, Timeline, compare, compare_timeline
     from textassay.detector import Detector
     from textassay.errors import (
         AnchorError,
@@ -33,6 +34,7 @@ _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
     "BackendError": "errors",
+    "Comparison": "comparison",
     "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
@@ -45,11 +47,14 @@ _HOME = {
     "Scanner": "measuring",
     "Table": "table",
     "TextassayError": "errors",
+    "Timeline": "comparison",
     "UsageError": "errors",
     "__version__": "version",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
     "check_anchor": "anchor.check",
+    "compare": "comparison",
+    "compare_timeline": "comparison",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -59,6 +64,7 @@ __all__ = [
     "Anchor",
     "AnchorError",
     "BackendError",
+    "Comparison",
     "Detector",
     "FolderError",
     "InputError",
@@ -71,11 +77,14 @@ __all__ = [
     "Scanner",
     "Table",
     "TextassayError",
+    "Timeline",
     "UsageError",
     "__version__",
     "batch_entropy_audit",
     "build_anchor",
     "check_anchor",
+    "compare",
+    "compare_timeline",
     "load_anchor",
     "measure",
     "scan",
