@@ -21,7 +21,9 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.gating import GateResult, gate
     from textassay.measuring import Scanner, measure
+    from textassay.policy import Policy
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
@@ -37,8 +39,10 @@ _HOME = {
     "Comparison": "comparison",
     "Detector": "detector",
     "FolderError": "errors",
+    "GateResult": "gating",
     "InputError": "errors",
     "OutputError": "errors",
+    "Policy": "policy",
     "Profile": "profile",
     "ProfileError": "errors",
     "ProvenanceClassifier": "classifier",
@@ -55,6 +59,7 @@ _HOME = {
     "check_anchor": "anchor.check",
     "compare": "comparison",
     "compare_timeline": "comparison",
+    "gate": "gating",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -67,8 +72,10 @@ __all__ = [
     "Comparison",
     "Detector",
     "FolderError",
+    "GateResult",
     "InputError",
     "OutputError",
+    "Policy",
     "Profile",
     "ProfileError",
     "ProvenanceClassifier",
@@ -85,6 +92,7 @@ __all__ = [
     "check_anchor",
     "compare",
     "compare_timeline",
+    "gate",
     "load_anchor",
     "measure",
     "scan",

@@ -11,6 +11,7 @@ from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
 from textassay.cli.compare import compare
 from textassay.cli.errors import reported
+from textassay.cli.gate import gate
 from textassay.cli.merge import merge
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(reported(scan))
 app.command()(reported(merge))
 app.command()(reported(compare))
+app.command()(reported(gate))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 

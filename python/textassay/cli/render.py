@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from textassay.clean_text import clean
 from textassay.profile import Profile
 from textassay.signals import is_integer
 
@@ -39,12 +40,6 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
 def _console() -> Console:
     # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
     return Console(highlight=False)
-
-
-def clean(text: str, longest: int = 60) -> str:
-    """Text of a corpus, fit for a terminal: no control or format characters, no line break, not too long."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 def clean_path(path: str, longest: int = 36) -> str:
