@@ -22,7 +22,7 @@ class Place:
     name: str
     """Of a batch the file's; of a file or source its name, as the scan was given it."""
     value: float | None
-    """The limited figure there."""
+    """The limited figure there, if it has one."""
     note: str
     batch: int | None = None
     """Its number in the file, from 0."""
@@ -121,7 +121,7 @@ def files_by_signal(results: ScanResults, signal: str, limit: Limit) -> list[Pla
                 missing += int((values < limit.min).sum())
             if limit.max is not None:
                 missing += int((values > limit.max).sum())
-        return missing, Place("file", name, missing / max(n, 1), f"{missing:,} of {n:,} documents outside the limits")
+        return missing, Place("file", name, None, f"{missing:,} of {n:,} documents outside the limits")
 
     return _files(results, [signal], place)
 

@@ -236,11 +236,14 @@ class _Gate:
         value = self._number(limit.figure, f"the summary has no value of {limit.figure}")
         if limit.figure == "inputs.files_damaged":
             files = self._number("inputs.files", "the number of files is not known")
-            return _Found(value, f"of {files:,} files", places=lambda: damaged_files(self._results))
+            return _Found(
+                value, f"of {files:,} file{'' if files == 1 else 's'}", places=lambda: damaged_files(self._results)
+            )
+        message = "in summary.json" if limit.name == limit.figure else f"{limit.figure} in summary.json"
         section, name, *rest = limit.figure.split(".")
         if section == "documents" and rest[:1] == ["quantiles"]:
-            return _Found(value, limit.figure, places=lambda: self._of_signal(name, limit))
-        return _Found(value, limit.figure)
+            return _Found(value, message, places=lambda: self._of_signal(name, limit))
+        return _Found(value, message)
 
     def _malformed(self) -> _Found:
         nothing = "profiles without their folders were merged: what became of their inputs is not known"
