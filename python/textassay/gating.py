@@ -200,7 +200,7 @@ class _Gate:
         excess = limit.excess(found.value)
         is_missed = excess > 0 if found.is_missed is None else found.is_missed
         outcome: Outcome = "failed" if is_missed else "passed"
-        places = found.places() if is_missed else ()
+        places = tuple(found.places()) if is_missed else ()
         return Check(limit.name, limit.mode, outcome, found.value, *own, excess, unit_of(limit), found.message, places)
 
     def _found(self, limit: Limit) -> _Found:
