@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.illustration import illustrate
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
@@ -55,6 +56,7 @@ _HOME = {
     "check_anchor": "anchor.check",
     "compare": "comparison",
     "compare_timeline": "comparison",
+    "illustrate": "illustration",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -85,6 +87,7 @@ __all__ = [
     "check_anchor",
     "compare",
     "compare_timeline",
+    "illustrate",
     "load_anchor",
     "measure",
     "scan",
