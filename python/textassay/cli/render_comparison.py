@@ -188,12 +188,13 @@ def _signals(drifts: Sequence[SignalDrift]) -> RenderableType:
 
 
 def _themes(themes: Sequence[Feature]) -> RenderableType:
-    table = table_of("Themes", ("", LABEL), ("bits", FIGURE, "right"), ("mean", "", "right"), ("for example", NOTE))
+    table = table_of(
+        "Themes", ("", LABEL), ("bits", FIGURE, "right"), ("of a document", "", "right"), ("for example", NOTE)
+    )
     for theme in themes[:ROWS]:
-        means = f"{decimal(theme.reference)} → {decimal(theme.current)}"
-        table.add_row(
-            clean(theme.name, 60), decimal(theme.bits), means, clean(theme.examples[0], 80) if theme.examples else ""
-        )
+        means = f"{share(theme.reference)} → {share(theme.current)}"
+        example = clean(theme.examples[0], 34) if theme.examples else ""
+        table.add_row(clean(theme.name, 34), decimal(theme.bits), means, example)
     return table
 
 
