@@ -1,5 +1,7 @@
 """Comparisons: every figure against a plain implementation, profiles on both backends, and real text."""
 
+import gzip
+import hashlib
 import json
 import math
 import random
@@ -29,6 +31,8 @@ from textassay.multiple_tests import false_discovery_rates
 from textassay.signal_drift import GROUPS, cliffs_delta, grouped, ks_p_value, ks_statistic
 from textassay.spectrum import Spectrum
 from textassay.tail_retention import tail_retention
+from textassay.text_sample import sample_texts
+from textassay.themes import excerpt, learned_themes, with_examples
 
 LABELLED = Path(__file__).parent.parent.parent / "shared" / "data" / "labelled"
 needs_data = pytest.mark.skipif(not LABELLED.is_dir(), reason="labelled text is not part of the repository")
@@ -484,6 +488,83 @@ def test_human_and_synthetic_essays(essays):
     assert found.figures["marker_rate.cliffs_delta"] > 0.2
 
 
+# With the texts beside it
+
+
+def test_samples_follow_from_the_texts(shard):
+    texts = [f"text number {i} of many" for i in range(300)]
+    random_ = random.Random(2)
+    shuffled = random_.sample(texts, len(texts)) + texts[:40]
+    junk = [b"not json", b"", b'{"text": 7}', b"[]"]
+    one = sample_texts(shard("a.jsonl.zst", texts), n=50)
+    two = sample_texts([shard("b.jsonl", shuffled[:90] + junk), shard("c.jsonl", shuffled[90:])], n=50)
+    assert list(one.texts) == list(two.texts) and len(one.texts) == 50
+    assert one.account() == {"n_documents": 300, "n_malformed": 0, "n_damaged": 0, "n_sampled": 50}
+    assert two.account() == {"n_documents": 340, "n_malformed": 3, "n_damaged": 0, "n_sampled": 50}
+    wanted = sorted(texts, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest())[:50]
+    assert list(one.texts) == wanted
+
+
+def test_samples_of_damaged_and_odd_files(shard, tmp_path):
+    whole = shard("whole.jsonl.zst", HUMAN)
+    (tmp_path / "cut.jsonl.zst").write_bytes(whole.read_bytes()[:-20])
+    (tmp_path / "odd.jsonl.gz").write_bytes(
+        gzip.compress(b'\xef\xbb\xbf{"text": "one", "text": "two"}\r\n{"text": "\\ud800"}')
+    )
+    assert sample_texts(tmp_path / "cut.jsonl.zst").n_damaged == 1
+    assert sorted(sample_texts(tmp_path / "odd.jsonl.gz").texts) == ["one", "\ufffd\ufffd\ufffd"]
+    nested = tmp_path / "nested.jsonl"
+    nested.write_text('{"a": {"b": ["x", "y"]}, "c": "z"}\n{"a": 1}\n')
+    assert list(sample_texts(nested, ["a.b.1", "c"]).texts) == ["y\n\nz"]
+
+
+@given(st.text("ab é日 \n", max_size=400), st.integers(0, 400), st.integers(1, 12))
+def test_excerpts_hold_the_word(text, begin, length):
+    data = (text + "the word here " + text).encode()
+    at = data.index(b"word")
+    found = excerpt(data.decode(), at, at + 4)
+    assert "word" in found and "\n" not in found and len(found.encode()) <= 140
+
+
+def test_tokens_get_passages_of_the_side_that_has_more_of_them(backend):
+    found = ta.compare(profile_of_texts(HUMAN), profile_of_texts(MODEL))
+    features = {feature.name: feature for feature in with_examples(found.features, HUMAN, MODEL)}
+    assert features["tapestry"].examples and all("tapestry" in one for one in features["tapestry"].examples)
+    assert features["said"].examples and all("said" in one for one in features["said"].examples)
+    assert features["mattr"].examples == []
+
+
+KITCHEN = ["knead", "flour", "butter", "oven", "bake", "dough", "yeast", "salt", "sugar", "pastry"]
+HARBOUR = ["anchor", "sail", "mast", "rudder", "harbour", "tide", "deck", "rope", "captain", "keel"]
+COURT = ["judge", "jury", "verdict", "appeal", "witness", "lawyer", "trial", "statute", "plea", "oath"]
+
+
+def made_of(words, n, seed):
+    random_ = random.Random(seed)
+    return [" ".join(random_.choices(words, k=30)) for _ in range(n)]
+
+
+def test_themes_are_those_that_shifted(backend):
+    reference = made_of(KITCHEN, 40, 1) + made_of(HARBOUR, 40, 2) + made_of(COURT, 5, 3)
+    current = made_of(KITCHEN, 40, 4) + made_of(HARBOUR, 5, 5) + made_of(COURT, 40, 6)
+    found = learned_themes(reference, current, 3)
+    assert len(found) == 3 and [theme.bits for theme in found] == sorted((theme.bits for theme in found), reverse=True)
+    vocabularies = {name: set(words) for name, words in (("k", KITCHEN), ("h", HARBOUR), ("c", COURT))}
+    by_name = {
+        name: theme for theme in found for name, words in vocabularies.items() if set(theme.name.split()) <= words
+    }
+    assert set(by_name) == {"k", "h", "c"}
+    assert by_name["k"] is found[2] and by_name["k"].bits < 0.05
+    assert by_name["c"].current > by_name["c"].reference and by_name["h"].current < by_name["h"].reference
+    assert all(set(example.strip("…").split()) & set(COURT) for example in by_name["c"].examples)
+    assert found == learned_themes(reference, current, 3)
+
+
+def test_themes_need_words_in_common(backend):
+    with pytest.raises(UsageError, match="wanted more documents"):
+        learned_themes(["one"], ["two"], 3)
+
+
 # The command line
 
 
@@ -542,6 +623,22 @@ def test_out_holds_report_and_movers(saved, tmp_path):
     first = next(row for row in rows if row["label"] == "model")
     assert (first["token"], first["z"]) == (found.rising[0].token, found.rising[0].z)
     assert sorted(p.name for p in out.iterdir()) == ["comparison.json", "movers.parquet"]
+
+
+def test_texts_give_passages_and_themes(saved, shard):
+    human = shard("human.jsonl.zst", [f"{text} {i}" for i, text in enumerate(HUMAN)])
+    model = shard("model.jsonl.zst", [f"{text} {i}" for i, text in enumerate(MODEL)])
+    texts = ("--reference-text", human, "--current-text", model)
+    (plain,) = json.loads(run(*saved[:2], *texts, "--json").stdout)["comparisons"]
+    assert {feature["kind"] for feature in plain["features"]} == {"token", "signal"}
+    assert any("tapestry" in example for feature in plain["features"] for example in feature["examples"])
+    assert plain["samples"]["reference"]["n_documents"] == len(HUMAN)
+    done = run(*saved[:2], *texts, "--features")
+    assert done.exit_code == 0 and "Themes" in done.stdout
+    for arguments in (texts[:2], ("--features",), (saved[2], *texts)):
+        done = run(*saved[:2], *arguments)
+        assert done.exit_code == 2 and "single CURRENT" in done.stderr, arguments
+    assert run(*saved[:2], *texts, "--text-field", "body").exit_code == 2
 
 
 def test_errors_of_the_command(saved, tmp_path):

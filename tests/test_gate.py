@@ -336,7 +336,7 @@ def test_drift_and_tail(backend, novels, collapsed):
 
 def test_every_figure_of_a_comparison_can_be_limited(novels, collapsed):
     figures = compare(novels, collapsed).figures
-    assert set(COMPARED) <= set(figures)
+    assert {name for name in COMPARED if not name.startswith("bigram")} <= set(figures)
     text = "".join(f'[[drift]]\nfigure = "{name}"\nmin = -1e9\n' for name in figures)
     for check, (name, value) in zip(
         gate(collapsed, policy(text), reference=novels).checks, figures.items(), strict=True

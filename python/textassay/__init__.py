@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from textassay.gating import GateResult, gate
+    from textassay.illustration import illustrate
     from textassay.measuring import Scanner, measure
     from textassay.policy import Policy
     from textassay.profile import Profile
@@ -60,6 +61,7 @@ _HOME = {
     "compare": "comparison",
     "compare_timeline": "comparison",
     "gate": "gating",
+    "illustrate": "illustration",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -93,6 +95,7 @@ __all__ = [
     "compare",
     "compare_timeline",
     "gate",
+    "illustrate",
     "load_anchor",
     "measure",
     "scan",

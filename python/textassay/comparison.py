@@ -67,9 +67,13 @@ class Comparison:
     """Types of the reference that are not in the current corpus, the most surprising first; `new` the other way round."""
     new: Sequence[Mover]
     features: Sequence[Feature]
-    """What the divergence consists of: tokens, then signals, then atoms of a dictionary, each by bits descending."""
+    """What the divergence consists of: tokens, then signals, then themes, each by bits descending."""
     label: str = ""
     """The current corpus's place in a time line."""
+    samples: Mapping[str, Mapping[str, int]] | None = None
+    """Of `reference` and `current` text, once `illustrate` has read it: documents read and sampled, malformed records,
+    damaged files.
+    """
 
     @property
     def is_estimate(self) -> bool:
@@ -120,9 +124,9 @@ def compare(
     Raises `UsageError` where a profile is empty or they count other kinds of tokens, `InputError`, `ProfileError` and
     `AnchorError` where one cannot be read.
     """
-    return compare_timeline(
-        reference, [current], [label] if label is not None else None, tail_mass=tail_mass, prior_tokens=prior_tokens
-    ).comparisons[0]
+    labels = None if label is None else [label]
+    found = compare_timeline(reference, [current], labels, tail_mass=tail_mass, prior_tokens=prior_tokens)
+    return found.comparisons[0]
 
 
 def compare_timeline(
@@ -301,4 +305,6 @@ def _as_dict(comparison: Comparison) -> dict[str, Any]:
         "signals_left_out": dict(comparison.signals_left_out),
     }
     lists = {name: getattr(comparison, name)[:SHOWN] for name in ("rising", "falling", "vanished", "new")}
+    if comparison.samples is not None:
+        found["samples"] = dict(comparison.samples)
     return found | {"movers": {name: [asdict(mover) for mover in movers] for name, movers in lists.items()}}

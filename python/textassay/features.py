@@ -12,7 +12,7 @@ from textassay.signal_drift import SignalDrift
 class Feature:
     """One feature and how far the corpora differ in it."""
 
-    kind: Literal["token", "signal", "atom"]
+    kind: Literal["token", "signal", "theme"]
     name: str
     bits: float
     """Jensen-Shannon divergence: of a token its addend of `jsd_bits`, of others that of the feature's own histograms."""
@@ -21,7 +21,7 @@ class Feature:
     share: float | None
     """Of a token: `bits` over `jsd_bits`. Other features overlap, and have none."""
     reference: float | None
-    """Of a token occurrences per million tokens, of a signal the median, of an atom the mean activation; so `current`."""
+    """Of a token occurrences per million tokens, of a signal the median, of a theme its mean part in a document; so `current`."""
     current: float | None
     examples: list[str] = field(default_factory=list)
     """Passages, if texts were given."""

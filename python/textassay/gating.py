@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, Literal
 
 from textassay.comparison import Comparison, compare
@@ -33,8 +32,7 @@ from textassay.policy import (
     Policy,
     SignalLimit,
 )
-from textassay.profile import Profile
-from textassay.profile_source import ProfileSource, profile_of
+from textassay.profile_source import ProfileSource
 from textassay.scan_results import ScanResults
 from textassay.share import BLIND_BELOW
 
@@ -116,10 +114,10 @@ def gate_all(
     reference: ProfileSource | None = None,
     read_documents: bool = True,
 ) -> list[GateResult]:
-    """The same of several folders, in their order; a reference is read once."""
+    """The same of several folders, in their order."""
     used = Policy.default() if policy is None else policy if isinstance(policy, Policy) else Policy.load(policy)
-    references = _References(used.reference if reference is None else reference)
-    return [_Gate(ScanResults(out), references, read_documents).result(used) for out in outs]
+    default = used.reference if reference is None else reference
+    return [_Gate(ScanResults(out), default, read_documents).result(used) for out in outs]
 
 
 def report(results: Sequence[GateResult], policy: Policy) -> dict[str, Any]:
@@ -130,24 +128,6 @@ def report(results: Sequence[GateResult], policy: Policy) -> dict[str, Any]:
         "policy": policy.to_dict(),
         "outs": [result.to_dict() for result in results],
     }
-
-
-class _References:
-    """Profiles that results are compared with, each read once."""
-
-    def __init__(self, default: ProfileSource | None) -> None:
-        self._default = default
-        self._read: dict[str, tuple[str, Profile]] = {}
-
-    def get(self, own: Path | None) -> tuple[str, Profile] | None:
-        """A name and the profile: of a limit's own reference, or of the default one. None without both."""
-        source = self._default if own is None else own
-        if source is None:
-            return None
-        key = fspath(source) if isinstance(source, (str, PathLike)) else ""
-        if key not in self._read:
-            self._read[key] = profile_of(source)
-        return self._read[key]
 
 
 def _nowhere() -> list[Place]:
@@ -173,9 +153,9 @@ class _NoData(Exception):
 class _Gate:
     """One folder of results, as limits look at it."""
 
-    def __init__(self, results: ScanResults, references: _References, read_documents: bool) -> None:
+    def __init__(self, results: ScanResults, reference: ProfileSource | None, read_documents: bool) -> None:
         self._results = results
-        self._references = references
+        self._reference = reference
         self._read_documents = read_documents
         self._comparisons: dict[str, Comparison] = {}
 
@@ -324,12 +304,12 @@ class _Gate:
         return _Found(found[limit.bound], message, places=places)
 
     def _compared(self, limit: ComparisonLimit) -> _Found:
-        name, comparison = self._compare(limit)
+        comparison = self._compare(limit)
         value, (signal, _, _) = comparison.figures.get(limit.figure), limit.figure.partition(".")
         if value is None:
             why = comparison.signals_left_out.get(signal, "the comparison has no such value")
             raise _NoData(f"{limit.figure}: {why}")
-        message = f"against {name}"
+        message = f"against {comparison.reference.name}"
         error = comparison.standard_errors.get(limit.figure)
         message += f", an estimate ± {error:.2g}" if error is not None else ""
         if signal == "tail_retention":
@@ -340,17 +320,17 @@ class _Gate:
                 return _Found(value, f"{message}, median {_shown(before)} → {_shown(after)}")
         return _Found(value, message, places=lambda: drifted_tokens(comparison))
 
-    def _compare(self, limit: ComparisonLimit) -> tuple[str, Comparison]:
-        """The reference's name and the comparison, which is made once."""
-        found = self._references.get(limit.reference)
-        if found is None:
+    def _compare(self, limit: ComparisonLimit) -> Comparison:
+        """With the limit's own reference or that of all; made once."""
+        reference = self._reference if limit.reference is None else limit.reference
+        if reference is None:
             raise _NoData("nothing to compare with: give a --reference, or one in the policy")
         if not self._number("corpus.n_tokens", "the number of tokens is not known"):
             raise _NoData("there is no token")
-        name, reference = found
-        if name not in self._comparisons:
-            self._comparisons[name] = compare(reference, self._results.profile)
-        return name, self._comparisons[name]
+        key = fspath(reference) if isinstance(reference, (str, PathLike)) else ""
+        if key not in self._comparisons:
+            self._comparisons[key] = compare(reference, self._results.path)
+        return self._comparisons[key]
 
 
 def unit_of(limit: Limit) -> Unit:

@@ -48,8 +48,13 @@ COMPARED = (
     "rarefied_delta_type_token_ratio",
     "rarefied_types_ratio",
     "tail_retention",
+    "bigram_jsd_bits",
+    "bigram_jsd_by_chance_bits",
+    "bigram_total_variation",
 )
-"""Figures of a comparison, beside those of decades (`tail_retention.10`) and of signals (`mattr.ks_statistic`)."""
+"""Figures of a comparison, beside those of decades (`tail_retention.10`) and of signals (`mattr.ks_statistic`). Those of 2-grams
+are there where both scans counted them.
+"""
 
 SIGNAL_FIGURES = tuple(f.name for f in fields(SignalDrift) if f.name not in ("signal", "reference", "current"))
 

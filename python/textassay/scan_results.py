@@ -51,10 +51,6 @@ class ScanResults:
             raise UsageError(f"{path} is no number: {self.path / 'summary.json'} holds {kind} there")
         return value
 
-    @property
-    def profile(self) -> Path:
-        return self.path / "profile.tap"
-
     @cached_property
     def inputs(self) -> list[Mapping[str, Any]] | None:
         """Of each input `path`, `documents` (the file of its rows, or None) and `outcome`; None in the folder of a merge."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
@@ -13,12 +13,13 @@ from textassay.cli.render import (
     LABEL,
     NO_BREAK,
     NOTE,
-    _table,
     clean,
     clean_path,
+    console,
     decimal,
     number,
     share,
+    table_of,
 )
 from textassay.comparison import Comparison, Timeline
 from textassay.features import Feature
@@ -38,7 +39,7 @@ def print_timeline(timeline: Timeline) -> None:
         parts = _comparison(timeline.comparisons[0])
     else:
         parts = [_headline(timeline.comparisons[-1]), _series(timeline), _changes(timeline)]
-    Console(highlight=False).print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
 def _comparison(comparison: Comparison) -> list[RenderableType]:
@@ -51,9 +52,9 @@ def _comparison(comparison: Comparison) -> list[RenderableType]:
             parts.append(_one_sided(title, movers))
     if comparison.signals:
         parts.append(_signals(comparison.signals))
-    atoms = [feature for feature in comparison.features if feature.kind == "atom"]
-    if atoms:
-        parts.append(_atoms(atoms))
+    themes = [feature for feature in comparison.features if feature.kind == "theme"]
+    if themes:
+        parts.append(_themes(themes))
     left_out = [f"{name}: {reason}" for name, reason in comparison.signals_left_out.items()]
     if left_out:
         parts.append(Text("not compared: " + "; ".join(left_out), NOTE))
@@ -97,7 +98,7 @@ def _mostly(comparison: Comparison) -> list[str]:
 
 
 def _distances(comparison: Comparison) -> RenderableType:
-    table = _table("Distance", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of("Distance", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     figures, errors = comparison.figures, comparison.standard_errors
     n = number(comparison.rarefied["n"])
 
@@ -134,7 +135,7 @@ def _distances(comparison: Comparison) -> RenderableType:
 
 def _words(title: str, movers: Sequence[Mover]) -> RenderableType:
     columns = (("", LABEL), ("times", FIGURE, "right"), ("per million", "", "right"), ("z", NOTE, "right"))
-    table = _table(title, *columns, ("q", NOTE, "right"))
+    table = table_of(title, *columns, ("q", NOTE, "right"))
     for mover in movers[:ROWS]:
         rates = f"{_rate(mover.reference_per_million)} → {_rate(mover.current_per_million)}"
         table.add_row(clean(mover.token, 20), _times(mover), rates, decimal(mover.z, 1), _small(mover.q_value))
@@ -170,7 +171,7 @@ def _one_sided(title: str, movers: Sequence[Mover]) -> RenderableType:
 
 def _signals(drifts: Sequence[SignalDrift]) -> RenderableType:
     columns = (("", LABEL), ("Cliff's δ", FIGURE, "right"), ("median", "", "right"), ("bits", "", "right"))
-    table = _table("Signals", *columns, ("by chance", NOTE, "right"), ("KS", NOTE, "right"), ("q", NOTE, "right"))
+    table = table_of("Signals", *columns, ("by chance", NOTE, "right"), ("KS", NOTE, "right"), ("q", NOTE, "right"))
     for drift in sorted(drifts, key=lambda drift: -abs(drift.cliffs_delta or 0)):
         show = number if is_integer(drift.signal) else decimal
         medians = f"{show(drift.reference['median'])} → {show(drift.current['median'])}"
@@ -186,20 +187,21 @@ def _signals(drifts: Sequence[SignalDrift]) -> RenderableType:
     return table
 
 
-def _atoms(atoms: Sequence[Feature]) -> RenderableType:
-    table = _table("Themes", ("", LABEL), ("bits", FIGURE, "right"), ("mean", "", "right"), ("for example", NOTE))
-    for atom in atoms[:ROWS]:
-        means = f"{decimal(atom.reference)} → {decimal(atom.current)}"
-        table.add_row(
-            clean(atom.name, 60), decimal(atom.bits), means, clean(atom.examples[0], 80) if atom.examples else ""
-        )
+def _themes(themes: Sequence[Feature]) -> RenderableType:
+    table = table_of(
+        "Themes", ("", LABEL), ("bits", FIGURE, "right"), ("of a document", "", "right"), ("for example", NOTE)
+    )
+    for theme in themes[:ROWS]:
+        means = f"{share(theme.reference)} → {share(theme.current)}"
+        example = clean(theme.examples[0], 34) if theme.examples else ""
+        table.add_row(clean(theme.name, 34), decimal(theme.bits), means, example)
     return table
 
 
 def _series(timeline: Timeline) -> RenderableType:
     columns = (("", LABEL), ("tokens", "", "right"), ("JSD bits", FIGURE, "right"), ("Δ entropy", "", "right"))
     columns += (("types", "", "right"), ("tail kept", "", "right"))
-    table = _table("Against the reference", *columns)
+    table = table_of("Against the reference", *columns)
     for comparison in timeline.comparisons:
         figures = comparison.figures
         table.add_row(
