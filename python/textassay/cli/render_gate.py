@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from textassay.cli.render import BAD, FIGURE, GOOD, LABEL, NOTE, SHOWN, clean, clean_path, counted
+from textassay.cli.render import BAD, FIGURE, GOOD, LABEL, NOTE, SHOWN, clean, clean_path, console, counted
 from textassay.gate_places import Place
 from textassay.gate_reports import amount, found, wanted, worst_first
 from textassay.gating import Check, GateResult
@@ -22,7 +22,7 @@ def print_gate(results: Sequence[GateResult]) -> None:
         failed = [clean_path(result.out, 48) for result in results if not result.passed]
         verdict = Text(f"{len(failed)} of {counted(len(results), 'folder')} failed: {', '.join(failed[:SHOWN])}", BAD)
         parts.append(verdict if failed else Text(f"All {len(results)} folders passed.", GOOD))
-    Console(highlight=False).print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
 def _headline(result: GateResult) -> Text:
