@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -50,19 +51,24 @@ def novels(tmp_path_factory):
     return out
 
 
-def edited(out: Path, folder: Path, **sections) -> Path:
-    """A copy of a scan's folder with parts of its summary replaced; None takes one out."""
+def edited(out: Path, folder: Path, **parts) -> Path:
+    """A copy of a scan's folder with parts of its summary replaced."""
     copy = folder / f"edited-{len(list(folder.iterdir()))}"
     shutil.copytree(out, copy)
-    summary = json.loads((copy / "summary.json").read_text())
-    for name, value in sections.items():
-        place, *keys = name.split("__")
-        part = summary
-        for key in [place, *keys][:-1]:
-            part = part[key]
-        part[[place, *keys][-1]] = value
-    (copy / "summary.json").write_text(json.dumps({k: v for k, v in summary.items() if v is not None}))
+    edit(copy, **parts)
     return copy
+
+
+def edit(out: Path, **parts) -> None:
+    """`a__b=1` sets `b` of `a`."""
+    summary = json.loads((out / "summary.json").read_text())
+    for name, value in parts.items():
+        *keys, last = name.split("__")
+        part = summary
+        for key in keys:
+            part = part[key]
+        part[last] = value
+    (out / "summary.json").write_text(json.dumps(summary))
 
 
 # --- batches
@@ -244,6 +250,15 @@ def test_which_end_of_the_estimate_counts(novels, tmp_path, limit, more, outcome
     assert check_of(out, text).outcome == outcome
     seeing = edited(novels, tmp_path, provenance__synthetic_fraction=ESTIMATE | {"is_blind": False})
     assert check_of(seeing, text).outcome != "no data"
+
+
+def test_rows_that_lack_a_column_name_no_files(shard, tmp_path):
+    rules = ProvenanceRules.parse('[[rule]]\nlabel = "synthetic_known"\npath = "*"')
+    ta.scan(shard("a.jsonl", [SEA] * 3), tmp_path / "out", provenance=rules, signals="n_bytes", detector=None)
+    check = check_of(tmp_path / "out", '[synthetic_ratio]\nby = "labels"')
+    assert check.outcome == "failed" and check.places == ()
+    check = check_of(tmp_path / "out", '[synthetic_ratio]\nby = "labels"\nof = "documents"')
+    assert check.places[0].note == "3 of 3 documents"
 
 
 def test_no_estimate(novels, tmp_path):
@@ -433,7 +448,7 @@ BAD = {
     "[entropy_floor]\nmin = 9": "unknown key 'entropy_floor'",
     "[burstines]\nmin = 0.4": "did you mean 'burstiness'?",
     "refrence = 'a'\n[mattr]\nmin = 1": "did you mean 'reference'?",
-    "reference = 1\n[mattr]\nmin = 1": "reference: wanted a text, found 1",
+    "reference = 1\n[mattr]\nmin = 1": "reference: wanted a text of at most 4096 characters, found 1",
     "mode = 'warn'\n[mattr]\nmin = 1": "mode: wanted enforce or monitor, found 'warn'",
     "mattr = 0.5": "mattr: wanted a table, found 0.5",
     "[mattr]": "mattr: wanted min or max",
@@ -459,7 +474,7 @@ BAD = {
     "[damaged_files]\nmax = -1": "damaged_files: max: wanted a number from 0, found -1",
     "[tail_retention]": "tail_retention: min: wanted a number from 0, found nothing",
     "[drift]\nfigure = 'jsd_bits'": "drift: wanted tables [[drift]]",
-    "[[drift]]\nmax = 1": "drift 1: figure: wanted a text, found nothing",
+    "[[drift]]\nmax = 1": "drift 1: figure: wanted a text of at most 4096 characters, found nothing",
     "[[drift]]\nfigure = 'jsd'\nmax = 1": "drift 1: figure: wanted one of jsd_bits",
     "[[drift]]\nfigure = 'mattr.ks'\nmax = 1": "drift 1: figure: wanted mattr. and one of",
     "[[drift]]\nfigure = 'jsd_bits'": "drift 1: wanted min or max",
@@ -503,15 +518,20 @@ def test_folders_that_hold_no_results(novels, tmp_path):
     cases = {
         "unfinished": (lambda out: (out / "manifest.json").unlink(), "no manifest.json"),
         "nothing": (lambda out: (out / "summary.json").unlink(), "cannot read"),
-        "nan": (rewritten('{"schema": "textassay.summary/1", "inputs": NaN}'), "NaN is not JSON"),
+        "half": (rewritten('{"schema": "textassay.summary/1", "a": "\\ud800"}'), "surrogates not allowed"),
+        "infinite": (rewritten('{"schema": "textassay.summary/1", "a": 1e999}'), "1e999 is no finite number"),
+        "large": (partial(edit, inputs__files_damaged=10**400), "not as a scan"),
+        "text": (partial(edit, provenance__corpus__tokens="1"), "not as a scan"),
+        "missing": (partial(edit, batches__n_batches=99), "the summary says 99"),
+        "nan": (rewritten('{"schema": "textassay.summary/1", "inputs": NaN}'), "NaN is no finite number"),
         "deep": (rewritten("[" * 100_000), "cannot read"),
         "other": (rewritten('{"schema": "textassay.summary/2"}'), "wanted the schema"),
-        "hollow": (rewritten('{"schema": "textassay.summary/1", "inputs": {}, "provenance": []}'), "not as a scan"),
+        "hollow": (rewritten('{"schema": "textassay.summary/1", "inputs": {}, "provenance": [1]}'), "not as a scan"),
         "rows": (lambda out: (out / "batches.parquet").write_bytes(b"PAR1" * 9), "batches.parquet"),
     }
     for name, (change, message) in cases.items():
         with pytest.raises(FolderError, match=message):
-            gate(broken(name, change), policy("[human_anchor_share]\n[batch_mattr]\nmin = 0"))
+            gate(broken(name, change), policy("[damaged_files]\n[human_anchor_share]\n[batch_mattr]\nmin = 0"))
     with pytest.raises(FolderError):
         gate(tmp_path / "nowhere")
 

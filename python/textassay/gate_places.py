@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from textassay.comparison import Comparison
+from textassay.errors import FolderError
 from textassay.policy import BatchLimit, LabelLimit, Limit
 from textassay.scan_results import Columns, ScanResults
 
@@ -43,23 +44,28 @@ class Place:
 
 @dataclass
 class BatchTally:
-    """Batches counted against a limit: `n` of those that count, `n_missing` of them outside the limits."""
+    """Batches counted against a limit: `n` of those that count, `n_outside` of them outside the limits."""
 
     n: int = 0
-    n_missing: int = 0
+    n_outside: int = 0
     n_short: int = 0
     """Short ones, whether they count or not."""
-    n_short_missing: int = 0
+    n_short_outside: int = 0
     lowest: float = float("inf")
     highest: float = float("-inf")
     """Of those that count."""
 
 
 def tally_batches(results: ScanResults, limit: BatchLimit) -> tuple[BatchTally, list[Place]]:
-    """The count, and the batches outside, worst first. A batch without a token has no figure and is not counted."""
+    """The count, and the batches outside, worst first. A batch without a token has no figure and is not counted.
+
+    Raises `FolderError` where they are not as many as the summary says: a cut file must not pass.
+    """
+    n_rows = 0
     full = results.summary["batches"]["batch_tokens"]
     tally, worst = BatchTally(), _Worst()
     for rows in results.batches(limit.figure):
+        n_rows += len(rows["file"])
         values, is_short = rows[limit.figure], rows["n_tokens"] < full
         is_there = ~np.isnan(values)
         excess = np.zeros(len(values))
@@ -69,15 +75,18 @@ def tally_batches(results: ScanResults, limit: BatchLimit) -> tuple[BatchTally, 
             excess = np.maximum(excess, np.where(is_there, values - limit.max, 0))
         counts = is_there & (limit.count_short | ~is_short)
         tally.n += int(counts.sum())
-        tally.n_missing += int((counts & (excess > 0)).sum())
+        tally.n_outside += int((counts & (excess > 0)).sum())
         tally.n_short += int((is_there & is_short).sum())
-        tally.n_short_missing += int((is_there & is_short & (excess > 0)).sum())
+        tally.n_short_outside += int((is_there & is_short & (excess > 0)).sum())
         if counts.any():
             tally.lowest = min(tally.lowest, float(values[counts].min()))
             tally.highest = max(tally.highest, float(values[counts].max()))
         outside = np.flatnonzero(counts & (excess > 0))
         for i in outside[np.argsort(-excess[outside], kind="stable")[:KEPT]].tolist():
             worst.add(excess[i], _batch(rows, limit.figure, i))
+    if n_rows != results.summary["batches"]["n_batches"]:
+        wanted = results.summary["batches"]["n_batches"]
+        raise FolderError(f"{results.batches_file} holds {n_rows} batches; the summary says {wanted}")
     return tally, worst.places()
 
 
@@ -113,15 +122,15 @@ def files_by_signal(results: ScanResults, signal: str, limit: Limit) -> list[Pla
     """Those with most documents whose value of the signal lies outside the limits."""
 
     def place(name: str, chunks: Iterator[Columns]) -> tuple[float, Place]:
-        n = missing = 0
+        n = outside = 0
         for rows in chunks:
             values = rows[signal][~np.isnan(rows[signal])]
             n += len(values)
             if limit.min is not None:
-                missing += int((values < limit.min).sum())
+                outside += int((values < limit.min).sum())
             if limit.max is not None:
-                missing += int((values > limit.max).sum())
-        return missing, Place("file", name, None, f"{missing:,} of {n:,} documents outside the limits")
+                outside += int((values > limit.max).sum())
+        return outside, Place("file", name, None, f"{outside:,} of {n:,} documents outside the limits")
 
     return _files(results, [signal], place)
 
@@ -132,12 +141,12 @@ def files_by_label(results: ScanResults, limit: LabelLimit) -> list[Place]:
     def place(name: str, chunks: Iterator[Columns]) -> tuple[float, Place]:
         n = labelled = 0
         for rows in chunks:
-            weights = rows["n_tokens"] if limit.of == "tokens" else np.ones(len(rows["n_tokens"]))
+            weights = rows["n_tokens"] if limit.of == "tokens" else np.ones(len(rows["provenance"]))
             n += int(weights.sum())
             labelled += int(weights[np.isin(rows["provenance"], limit.labels)].sum())
         return _labelled("file", name, labelled, n, limit)
 
-    return _files(results, ["n_tokens", "provenance"], place)
+    return _files(results, ["n_tokens", "provenance"] if limit.of == "tokens" else ["provenance"], place)
 
 
 def sources_by_label(results: ScanResults, limit: LabelLimit) -> list[Place]:

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from typing import Any, Literal
 
 from textassay.comparison import Comparison, compare
-from textassay.errors import FolderError
+from textassay.errors import FolderError, UsageError
 from textassay.gate_places import (
     Place,
     damaged_files,
@@ -166,7 +166,9 @@ class _Gate:
                     self._compare(limit)
         try:
             checks = tuple(self._check(limit) for limit in policy.limits)
-        except (LookupError, TypeError, AttributeError) as error:
+        except UsageError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             where = self._results.path / "summary.json"
             raise FolderError(f"{where} is not as a scan writes it: {error!r}") from error
         return GateResult(str(self._results.path), checks)
@@ -256,12 +258,12 @@ class _Gate:
                 raise _NoData("there is no batch with a token")
             some = f"{tally.n_short:,} batches, all short of {size}"
             raise _NoData(f"{some}: scan with smaller --batch-tokens, or let them count with count_short = true")
-        share = tally.n_missing / tally.n
+        share = tally.n_outside / tally.n
         low = limit.max is None or (limit.min is not None and limit.min - tally.lowest >= tally.highest - limit.max)
-        message = f"{tally.n_missing:,} of {tally.n:,} batches outside"
+        message = f"{tally.n_outside:,} of {tally.n:,} batches outside"
         message += f" ({_percent(share)}; {_percent(limit.allowed)} allowed)" if limit.allowed else ""
         if tally.n_short and not limit.count_short:
-            message += f"; {tally.n_short:,} short of {size} do not count ({tally.n_short_missing:,} outside)"
+            message += f"; {tally.n_short:,} short of {size} do not count ({tally.n_short_outside:,} outside)"
         value = tally.lowest if low else tally.highest
         return _Found(value, message, share > limit.allowed, lambda: places)
 

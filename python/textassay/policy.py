@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from importlib.resources import files
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from textassay import _backend
 from textassay.distribution import PERCENTILES
@@ -28,6 +28,7 @@ MODES: tuple[Mode, ...] = ("enforce", "monitor")
 
 LONGEST = 1 << 20
 _GREATEST = 1e300
+LONGEST_TEXT = 4096
 MAX_LIMITS = 1000
 SYNTHETIC_MAX = 0.6
 HUMAN_ANCHOR_MIN = 0.1
@@ -319,7 +320,7 @@ class _Table:
             if key not in self._known:
                 raise UsageError(f"{self._where}: unknown key {key!r}{_hint(key, self._known)}")
 
-    def refuse(self, key: str, wanted: str, found: Any) -> None:
+    def refuse(self, key: str, wanted: str, found: Any) -> NoReturn:
         raise UsageError(f"{self._where}: {key}: wanted {wanted}, found {_short(found)}")
 
     def number(
@@ -337,7 +338,6 @@ class _Table:
         value = self.number(key, lowest)
         if value is None:
             self.refuse(key, _wanted_number(lowest, math.inf), None)
-            raise AssertionError
         return value
 
     def range(self) -> dict[str, float | None]:
@@ -351,9 +351,9 @@ class _Table:
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self._get(key, default)
-        if not isinstance(value, str) or not value:
-            self.refuse(key, "a text", value)
-        return str(value)
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
+            self.refuse(key, f"a text of at most {LONGEST_TEXT} characters", value)
+        return value
 
     def path(self, key: str) -> Path | None:
         return self._folder / self.text(key) if self._get(key, None) is not None else None

@@ -1,6 +1,8 @@
 """What a scan left in its folder, read back: the summary, the batches, and the rows of documents where they are needed."""
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -20,6 +22,9 @@ CHUNK_ROWS = 1 << 16
 LONGEST_SUMMARY = 1 << 28
 LONGEST_MANIFEST = 1 << 32
 LONGEST_LINE = 1 << 26
+
+MOST_DIGITS = 9
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 BATCH_COLUMNS = ("batch", "first_document", "n_documents", "n_tokens")
 TEXTS = ("file", "provenance")
@@ -77,7 +82,12 @@ class ScanResults:
         return any(str(one.get("documents")).endswith(".parquet") for one in self.inputs or [])
 
     def documents(self, columns: Sequence[str]) -> Iterator[tuple[str, Iterator[Columns]]]:
-        """Of each input its name and the rows of its documents, some at a time. Nothing where no rows were written."""
+        """Of each input its name and the rows of its documents, some at a time. Nothing where no rows were written, or the
+        columns were not measured.
+        """
+        known = (*self.summary["configuration"]["signals"], "provenance")
+        if not all(column in known for column in columns):
+            return
         for one in self.inputs or []:
             place = PurePosixPath(str(one.get("documents")))
             if place.parent != PurePosixPath("documents"):
@@ -89,7 +99,10 @@ def _read_json(path: Path, longest: int, schema: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > longest:
             raise FolderError(f"{path}: wanted at most {longest} bytes")
-        content = json.loads(path.read_bytes(), parse_constant=_no_constant)
+        data = path.read_bytes()
+        content = json.loads(data, parse_constant=_finite, parse_float=_finite)
+        if _SURROGATE.search(data):  # names with half a character could not be written again
+            json.dumps(content, ensure_ascii=False).encode()
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, FolderError):
             raise
@@ -99,15 +112,18 @@ def _read_json(path: Path, longest: int, schema: str) -> dict[str, Any]:
     return content
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return float(text)
 
 
 def _looked_up(value: Any, parts: Sequence[str]) -> Any:
     """Keys may hold dots themselves: of `quantiles.0.5` the last two parts are one key."""
     if not parts:
         return value
-    if isinstance(value, list) and parts[0].isdecimal() and int(parts[0]) < len(value):
+    is_position = parts[0].isdecimal() and len(parts[0]) <= MOST_DIGITS
+    if isinstance(value, list) and is_position and int(parts[0]) < len(value):
         return _looked_up(value[int(parts[0])], parts[1:])
     if isinstance(value, dict):
         for end in range(1, len(parts) + 1):
@@ -129,7 +145,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, zstandard.ZstdError) as error:
         if isinstance(error, UsageError):
             raise
-        # pyarrow's errors are of these kinds, each of one of them.
+        # pyarrow's errors are of these kinds.
         raise FolderError(f"cannot read {path}: {error}") from error
 
 
