@@ -12,9 +12,10 @@ import pytest
 import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
 
 import textassay as ta
-from test_cli import textassay
+from textassay.cli.app import app
 from textassay.comparison import compare
 from textassay.errors import FolderError, InputError, UsageError
 from textassay.gate_reports import junit, markdown
@@ -612,6 +613,11 @@ def test_markdown_of_hostile_names(hostile):
 # --- the command
 
 
+def run(*arguments: object, **variables: str) -> Result:
+    environment = {"COLUMNS": "200", "GITHUB_STEP_SUMMARY": None} | variables
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+
+
 def test_exit_codes(novels, tmp_path):
     path = tmp_path / "policy.toml"
     for text, code, word in (
@@ -624,30 +630,30 @@ def test_exit_codes(novels, tmp_path):
         ("[tail_retention]\nmin = 0.1\nreference = 'nowhere.tap'", 2, "nowhere.tap"),
     ):
         path.write_text(text)
-        done = textassay("gate", novels, "--policy", path, COLUMNS="160")
-        assert done.returncode == code and word in done.stdout + done.stderr, text
+        done = run("gate", novels, "--policy", path)
+        assert done.exit_code == code and word in done.stdout + done.stderr, text
     (tmp_path / "damaged.tap").write_bytes((novels / "profile.tap").read_bytes()[:-9])
     path.write_text(DRIFT)
-    done = textassay("gate", novels, "--policy", path, "--reference", tmp_path / "damaged.tap")
-    assert done.returncode == 2 and "damaged.tap" in done.stderr
+    done = run("gate", novels, "--policy", path, "--reference", tmp_path / "damaged.tap")
+    assert done.exit_code == 2 and "damaged.tap" in done.stderr
     for arguments in ((), (tmp_path / "nowhere",)):
-        assert textassay("gate", *arguments).returncode == 2
+        assert run("gate", *arguments).exit_code == 2
 
 
 def test_print_policy(tmp_path):
-    done = textassay("gate", "--print-policy")
-    assert done.returncode == 0 and Policy.parse(done.stdout) == Policy.parse(default_text())
+    done = run("gate", "--print-policy")
+    assert done.exit_code == 0 and Policy.parse(done.stdout) == Policy.parse(default_text())
 
 
 def test_the_worst_of_several_decides(novels, labelled, tmp_path):
-    done = textassay("gate", novels, labelled, "--json", "-o", tmp_path / "report.json", "--junit", tmp_path / "j.xml")
-    assert done.returncode == 1
+    done = run("gate", novels, labelled, "--json", "-o", tmp_path / "report.json", "--junit", tmp_path / "j.xml")
+    assert done.exit_code == 1
     report = json.loads(done.stdout)
     assert report == json.loads((tmp_path / "report.json").read_text())
     assert report["schema"] == "textassay.gate/1" and [one["passed"] for one in report["outs"]] == [True, False]
     assert not report["passed"] and report["policy"]["limits"][2]["max"] == 0.6
     assert ElementTree.parse(tmp_path / "j.xml").getroot().get("tests") == "10"
-    done = textassay("gate", novels, labelled, COLUMNS="160")
+    done = run("gate", novels, labelled)
     assert "1 of 2 folders failed" in done.stdout
 
 
@@ -655,9 +661,9 @@ def test_failures_come_first_with_their_places(shard, tmp_path):
     path = shard("bad\x1b[31m.jsonl", [SEA] * 10 + [FLAT] * 10)
     ta.scan(path, tmp_path / "out", batch_tokens=100)
     (tmp_path / "p.toml").write_text("[damaged_files]\n[batch_entropy_bits]\nmin = 2.0")
-    done = textassay("gate", tmp_path / "out", "--policy", tmp_path / "p.toml", COLUMNS="200")
+    done = run("gate", tmp_path / "out", "--policy", tmp_path / "p.toml")
     lines = done.stdout.splitlines()
-    assert done.returncode == 1 and "\x1b" not in done.stdout
+    assert done.exit_code == 1 and "\x1b" not in done.stdout
     assert lines[2].split()[:2] == ["FAIL", "batch_entropy_bits"] and "missed by" in lines[2]
     assert any("\\x1b[31m.jsonl, batch 2 (documents 10-14)" in line for line in lines)
 
@@ -667,17 +673,18 @@ def test_github_summary(novels, tmp_path):
     page.write_text("before\n")
     for arguments, grows in (((), True), (("--no-github-summary",), False), (("--github-summary",), True)):
         before = page.read_text()
-        assert textassay("gate", novels, *arguments, GITHUB_STEP_SUMMARY=str(page)).returncode == 0
+        assert run("gate", novels, *arguments, GITHUB_STEP_SUMMARY=str(page)).exit_code == 0
         assert page.read_text().startswith(before) and (page.read_text() != before) == grows
     assert page.read_text().count("### textassay gate passed") == 2
-    done = textassay("gate", novels, "--github-summary", GITHUB_STEP_SUMMARY="")
-    assert done.returncode == 2 and "GITHUB_STEP_SUMMARY" in done.stderr
+    done = run("gate", novels, "--github-summary", GITHUB_STEP_SUMMARY="")
+    assert done.exit_code == 2 and "GITHUB_STEP_SUMMARY" in done.stderr
 
 
-def test_settings_name_the_policy(novels, tmp_path):
+def test_settings_name_the_policy(novels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "textassay.toml").write_text('[gate]\npolicy = "strict.toml"\n')
     (tmp_path / "strict.toml").write_text("[mattr]\nmin = 1\n")
-    assert textassay("gate", novels, cwd=tmp_path).returncode == 1
+    assert run("gate", novels).exit_code == 1
 
 
 # --- stricter
@@ -721,13 +728,13 @@ def test_stricter_never_passes_what_failed(several, novels, data):
 
 
 def test_the_example_policy_holds_for_the_examples(tmp_path):
-    done = textassay(
+    done = run(
         *("scan", ROOT / "examples", "--batch-tokens", "64K", "--provenance", ROOT / "examples" / "provenance.toml"),
         *("-o", tmp_path / "audit", "--quiet"),
     )
-    assert done.returncode == 0, done.stderr
-    done = textassay("gate", tmp_path / "audit", "--policy", ROOT / "examples" / "policy.toml")
-    assert done.returncode == 0, done.stdout
+    assert done.exit_code == 0, done.stderr
+    done = run("gate", tmp_path / "audit", "--policy", ROOT / "examples" / "policy.toml")
+    assert done.exit_code == 0, done.stdout
 
 
 def test_policies_in_the_documentation():
