@@ -97,7 +97,7 @@ class Band:
 
     from_words: int
     thresholds: tuple[float, ...]
-    """In the order of `FALSE_POSITIVE_RATES`."""
+    """In the order of the detector's `false_positive_rates`."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +115,23 @@ class Detector:
     """By length, ascending. Below the first the detector abstains."""
     digest: str
     """BLAKE2b-64 of the whole model, in hex."""
+    false_positive_rates: tuple[float, ...] = FALSE_POSITIVE_RATES
+    """Ascending; what the bands' thresholds are for. The first is the default."""
 
     @classmethod
     def default(cls) -> "Detector":
         return cls._read(files("textassay").joinpath("detectors", DEFAULT), DEFAULT)
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> "Detector":
-        """Raises `UsageError` on anything that `tools/train_detector.py` or `calibrate` would not have written."""
-        return cls._read(Path(folder), str(folder))
+    def load(cls, path: str | PathLike[str]) -> "Detector":
+        """Of a detector's folder, or of a file that `calibrate` wrote. Raises `UsageError` on anything that
+        `tools/train_detector.py` or `calibrate` would not have written.
+        """
+        if Path(path).is_file():
+            from textassay.calibration import load_calibration
+
+            return load_calibration(path).detector
+        return cls._read(Path(path), str(path))
 
     @classmethod
     def _read(cls, folder: Traversable, name: str) -> "Detector":
@@ -134,7 +142,7 @@ class Detector:
                 weights = file.read(2 * BUCKETS + 1)
         except OSError as error:
             raise UsageError(f"cannot read the detector {name}: {error}") from error
-        return _Reader(name).read(model, weights)
+        return ModelReader(name).read(model, weights)
 
     def for_backend(self) -> Any:
         """As a scan takes it."""
@@ -188,8 +196,9 @@ class Detector:
         found = np.minimum(levels[at] + share * (levels[at + 1] - levels[at]), levels[at + 1])
         return np.where(self._abstains(columns), np.nan, found)
 
-    def verdict(self, columns: Columns, fpr: float = FALSE_POSITIVE_RATES[0]) -> NDArray[np.str_]:
-        """One of `WORDING` for each document. `fpr` is the share of human documents that may be suspected.
+    def verdict(self, columns: Columns, fpr: float | None = None) -> NDArray[np.str_]:
+        """One of `WORDING` for each document. `fpr` is the share of human documents that may be suspected; the default
+        is the least that the model knows.
 
         Raises `UsageError` on another `fpr` than those that the model has thresholds for.
         """
@@ -197,19 +206,20 @@ class Detector:
         verdicts = np.where(suspected, SYNTHETIC_SUSPECTED, HUMAN_UNVERIFIED)
         return np.where(self._abstains(columns), ABSTAIN, verdicts)
 
-    def thresholds(self, columns: Columns, fpr: float) -> NDArray[np.float64]:
+    def thresholds(self, columns: Columns, fpr: float | None = None) -> NDArray[np.float64]:
         """The logit that each document is held against."""
-        if fpr not in FALSE_POSITIVE_RATES:
-            known = " or ".join(map(str, FALSE_POSITIVE_RATES))
+        rate = self.false_positive_rates[0] if fpr is None else fpr
+        if rate not in self.false_positive_rates:
+            known = " or ".join(map(str, self.false_positive_rates))
             raise UsageError(f"fpr={fpr}: the detector {self.name} has thresholds for {known}")
         begins = [band.from_words for band in self.bands]
-        of_band = np.array([band.thresholds[FALSE_POSITIVE_RATES.index(fpr)] for band in self.bands])
+        of_band = np.array([band.thresholds[self.false_positive_rates.index(rate)] for band in self.bands])
         return of_band[np.maximum(np.searchsorted(begins, columns["n_tokens"], side="right") - 1, 0)]
 
     def _abstains(self, columns: Columns) -> NDArray[np.bool_]:
         return ~(np.asarray(columns["n_tokens"]) >= self.bands[0].from_words)
 
-    def explain(self, text: str, fpr: float = FALSE_POSITIVE_RATES[0], top: int = 10) -> dict[str, Any]:
+    def explain(self, text: str, fpr: float | None = None, top: int = 10) -> dict[str, Any]:
         """The verdict on one text with its evidence.
 
         `contributions` are in logits and with `intercept` add up to `logit`. `features` are the words, punctuation
@@ -224,7 +234,7 @@ class Detector:
             "probability": None if math.isnan(probability) else probability,
             "logit": float(self.logit(columns)[0]),
             "threshold": float(self.thresholds(columns, fpr)[0]),
-            "fpr": fpr,
+            "fpr": self.false_positive_rates[0] if fpr is None else fpr,
             "n_tokens": int(columns["n_tokens"][0]),
             "intercept": self.intercept,
             "contributions": {name: float(value[0]) for name, value in self.contributions(columns).items()},
@@ -271,7 +281,7 @@ def write_detector(folder: Path, model: Mapping[str, Any], weights: NDArray[np.i
     packed = zstandard.ZstdCompressor(level=19, write_checksum=True).compress(raw)
     whole = dict(model) | {"format": FORMAT, "features": FEATURES, "weights": {"blake2b": _digest(raw)}}
     text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    _Reader(str(folder)).read(text.encode(), packed)
+    ModelReader(str(folder)).read(text.encode(), packed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS_FILE).write_bytes(packed)
     (folder / MODEL_FILE).write_text(text, "utf-8")
@@ -285,11 +295,15 @@ _MODEL_KEYS = ("format", "name", "features", "weights", "markers", "calibrator",
 _LARGEST = 1e6
 
 
-class _Reader:
+class ModelReader:
     """Checks a model, hostile ones too: sizes first, then every key and number."""
+
+    file = MODEL_FILE
+    """How messages call the JSON."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.rates = FALSE_POSITIVE_RATES
 
     def _fail(self, reason: str) -> UsageError:
         return UsageError(f"the detector {self.name}: {reason}")
@@ -314,22 +328,22 @@ class _Reader:
 
     def _json(self, text: bytes) -> Any:
         if len(text) > MODEL_LIMIT:
-            raise self._fail(f"wanted a {MODEL_FILE} of at most {MODEL_LIMIT} bytes")
+            raise self._fail(f"wanted a {self.file} of at most {MODEL_LIMIT} bytes")
         try:
             return json.loads(text.decode(), object_pairs_hook=self._object, parse_constant=self._constant)
         except UsageError:
             raise
         except (ValueError, RecursionError) as error:
-            raise self._fail(f"{MODEL_FILE} is no JSON: {error}") from error
+            raise self._fail(f"{self.file} is no JSON: {error}") from error
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise self._fail(f"{MODEL_FILE} has a key twice")
+            raise self._fail(f"{self.file} has a key twice")
         return found
 
     def _constant(self, name: str) -> None:
-        raise self._fail(f"{MODEL_FILE} holds {name}")
+        raise self._fail(f"{self.file} holds {name}")
 
     def _keys(self, found: Any, wanted: Sequence[str], where: str) -> None:
         if not isinstance(found, dict) or set(found) != set(wanted):
@@ -395,7 +409,7 @@ class _Reader:
 
     def _band(self, found: Any) -> Band:
         self._keys(found, ("from_words", "thresholds"), "a band")
-        count = len(FALSE_POSITIVE_RATES)
+        count = len(self.rates)
         thresholds = self._numbers(found["thresholds"], range(count, count + 1), "thresholds")
         if any(b > a for a, b in itertools.pairwise(thresholds)):
             raise self._fail("wanted a higher threshold for a lower rate of false positives")
