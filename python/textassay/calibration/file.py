@@ -20,10 +20,13 @@ from textassay.detector import FEATURES, MODEL_LIMIT, Detector, ModelReader
 from textassay.errors import OutputError, UsageError
 from textassay.lexicon import default_lexicon
 from textassay.signals import bins_of
+from textassay.summary import is_damaged
 
 FORMAT = "textassay.calibration/1"
 REFERENCE_SIGNAL = "synthetic_logit"
 SIDES = ("human", "synthetic")
+MALFORMED = "malformed_"
+"""Begins the reasons that a scan gives; the others are about labels and groups."""
 MOST_RATES = 8
 MOST_FLOORS = 64
 LARGEST_COUNT = 1 << 53
@@ -52,6 +55,20 @@ class Calibration:
     """The first 1,000 records that are left out: `file`, `line`, `byte_offset`, `reason`. Not in the file."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """What became of every input byte. Not in the file."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Records that took no part, by reason."""
+        return dict(self.report["documents"]["left_out"])
+
+    def is_damaged(self, malformed_budget: float = 0) -> bool:
+        """Whether a file was damaged, or more records than the budget allows were malformed or without a usable label.
+
+        A budget below 1 is a share of all records, otherwise a number of them.
+        """
+        unusable = sum(count for reason, count in self.left_out.items() if not reason.startswith(MALFORMED))
+        malformed, documents = self.inputs["malformed"] + unusable, self.inputs["documents"] - unusable
+        return is_damaged({**self.inputs, "malformed": malformed, "documents": documents}, malformed_budget)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Calibration":

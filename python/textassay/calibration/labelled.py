@@ -23,6 +23,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from textassay.anchor.anchor import Anchor
+from textassay.calibration.file import MALFORMED
 from textassay.detector import N_FEATURES, SUM, Detector, Term
 from textassay.errors import InputError, UsageError
 from textassay.fields import parse_field
@@ -215,13 +216,21 @@ def read_labelled(
     for place, (file, outcome) in enumerate(zip(found.inputs, found.outcomes, strict=True)):
         if outcome["status"] == "ok":
             reading.read(file, *_places(found, place))
-    reading.left_out.reasons.update({f"malformed_{k}": n for k, n in _malformed(found).items()})
+    _add_damage(reading.left_out, found)
     return reading.finish(found)
 
 
-def _malformed(found: ScanResult) -> dict[str, int]:
+def _add_damage(left_out: LeftOut, found: ScanResult) -> None:
+    """What the scan left out."""
+    counts = found.summary["inputs"]
+    left_out.reasons.update({MALFORMED + reason: count for reason, count in counts["malformed_by_reason"].items()})
     damaged = sum(outcome["documents"] for outcome in found.outcomes if outcome["status"] != "ok")
-    return found.summary["inputs"]["malformed_by_reason"] | ({"damaged_file": damaged} if damaged else {})
+    left_out.reasons.update({"in_damaged_file": damaged} if damaged else {})
+    # They are all read at once, so not if they are very many.
+    if counts["malformed"] + counts["files_damaged"] <= ERRORS_NAMED:
+        left_out.errors += found.errors
+        left_out.errors.sort(key=lambda error: (error["file"], error["byte_offset"]))
+        del left_out.errors[ERRORS_NAMED:]
 
 
 def _places(found: ScanResult, place: int) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:

@@ -1,7 +1,7 @@
 """The terminal view of a summary."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,13 @@ from rich.text import Text
 from textassay.profile import Profile
 from textassay.signals import is_integer
 
+if TYPE_CHECKING:
+    from textassay.calibration import Calibration
+
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 SHOWN = 5
+SHOWN_PARTS = 10
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -309,6 +313,169 @@ def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -
         place = f"{row['line']} {clean_path(row['file'])}"
         table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
     return table
+
+
+def print_calibration(found: "Calibration") -> None:
+    """Prints what `calibrate` returned."""
+    report = found.report
+    parts = [
+        calibration_headline(found),
+        worth_table(report["figures"]),
+        roc_line(report["roc"]),
+        *(part_table(what, table) for what, table in report["by"].items()),
+        floor_table(report["floors"], report["floor_fpr"]),
+        note_lines(report["notes"]),
+    ]
+    if found.left_out:
+        parts.append(left_out_lines(found))
+    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+
+
+def calibration_headline(found: "Calibration") -> RenderableType:
+    report = found.report
+    documents = report["documents"]
+    labelled, judged = documents["labelled"], documents["judged"]
+    line = Text("textassay  ", "bold cyan").append(
+        f"{number(labelled['human'])} human and {number(labelled['synthetic'])} synthetic documents", "bold"
+    )
+    told = f"{number(judged['human'])} and {number(judged['synthetic'])} of {documents['shortest']} words or more, in "
+    told += f"{counted(documents['groups'], 'group')}; {clean(found.detector.name)}, {report['probability']} probabilities. "
+    told += f"All figures: {report['folds']} folds, each judged by a model of the others."
+    return Group(line, Text(told, NOTE))
+
+
+_MODELS = {
+    "calibrated": "calibrated",
+    "reweighted": "re-weighted only",
+    "shipped": "as shipped",
+    "published_rule": "published rule",
+}
+
+
+def worth_table(figures: Mapping[str, Any]) -> RenderableType:
+    columns = (
+        ("", LABEL),
+        ("meant", NOTE, "right"),
+        ("FPR", FIGURE, "right"),
+        ("95 %", NOTE),
+        ("recall", FIGURE, "right"),
+    )
+    columns += (
+        ("95 %", NOTE),
+        ("precision", "", "right"),
+        ("AUROC", FIGURE, "right"),
+        ("95 %", NOTE),
+        ("ECE", "", "right"),
+    )
+    table = _table("What it is worth", *columns)
+    for key, name in _MODELS.items():
+        if key in figures:
+            for place, at in enumerate(figures[key].get("at", [figures[key]])):
+                first = place == 0
+                areas = _area(figures[key]) if first and "auroc" in figures[key] else ("", "")
+                error = decimal(figures[key].get("ece")) if first and "ece" in figures[key] else ""
+                meant = share(at["rate"]) if "rate" in at else ""
+                table.add_row(name if first else "", meant, *_rates(at), share(at["precision"]["share"]), *areas, error)
+    return table
+
+
+def _area(found: Mapping[str, Any]) -> tuple[str, str]:
+    if found["auroc"] is None:
+        return "–", "too few"
+    return decimal(found["auroc"]), "–".join(decimal(end) for end in found["auroc_interval"])
+
+
+def _rates(at: Mapping[str, Any]) -> list[str]:
+    """FPR and recall, each with its interval."""
+    cells = []
+    for name in ("fpr", "recall"):
+        interval = at[name]["interval"]
+        within = "" if interval is None else "–".join(f"{100 * end:.1f}" for end in interval)
+        cells += [share(at[name]["share"]), within]
+    return cells
+
+
+def roc_line(points: Sequence[Mapping[str, float]]) -> RenderableType:
+    line = Text("ROC  ", "bold").append("recall at FPR   ", NOTE)
+    shown = [point for point in points if 0 < point["fpr"] <= 0.5]
+    for point in shown[:: max(1, len(shown) // 10)]:
+        line.append(f"{100 * point['fpr']:.1f}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}", NOTE)
+        line.append(f"{point['recall']:.2f}   ")
+    return line
+
+
+def part_table(what: str, found: Mapping[str, Any]) -> RenderableType:
+    columns = [
+        (what, LABEL),
+        ("human", "", "right"),
+        ("synthetic", "", "right"),
+        ("AUROC", FIGURE, "right"),
+        ("95 %", NOTE),
+    ]
+    columns += [
+        ("FPR", FIGURE, "right"),
+        ("95 %", NOTE),
+        ("recall", FIGURE, "right"),
+        ("95 %", NOTE),
+        ("precision", "", "right"),
+    ]
+    columns += [("rule: FPR", NOTE, "right"), ("recall", NOTE, "right"), ("precision", NOTE, "right")]
+    rate = share(found["rows"][0]["at"][0]["rate"])
+    table = _table(f"By {what}, worst first, at {rate}", *columns)
+    for row in found["rows"][:SHOWN_PARTS]:
+        rule = (share(row["published_rule"][name]["share"]) for name in ("fpr", "recall", "precision"))
+        area, interval = _area(row)
+        against = f" {row['against']}" if row["against"] else ""
+        at = row["at"][0]
+        table.add_row(
+            clean(row["name"], 30),
+            number(row["human"]),
+            number(row["synthetic"]),
+            area,
+            (interval if row["auroc"] is None else interval + against),
+            *_rates(at),
+            share(at["precision"]["share"]),
+            *rule,
+        )
+    more = found["n_rows"] - SHOWN_PARTS
+    return Group(table, Text(f"and {number(more)} more", NOTE)) if more > 0 else table
+
+
+def floor_table(rows: Sequence[Mapping[str, Any]], rate: float) -> RenderableType:
+    columns = (
+        ("tokens", LABEL),
+        ("a batch", "", "right"),
+        ("floor", FIGURE, "right"),
+        ("human below", "", "right"),
+        ("95 %", NOTE),
+    )
+    columns += (("synthetic below", "", "right"), ("95 %", NOTE), ("AUROC", "", "right"), ("batches", NOTE))
+    table = _table(f"Entropy floors of batches, {share(rate)} of human ones below", *columns)
+    for row in rows:
+        cells = []
+        for side in ("human", "synthetic"):
+            interval = row[side]["interval"]
+            within = "" if interval is None else "–".join(f"{100 * end:.1f}" for end in interval)
+            cells += [share(row[side]["share"]), within]
+        floor = "too few" if row["floor_bits"] is None else f"{row['floor_bits']:.2f} bits"
+        batches = f"{number(row['human']['n'])} human, {number(row['synthetic']['n'])} synthetic"
+        table.add_row(row["tokens"], number(row["batch_tokens"]), floor, *cells, decimal(row["auroc"], 2), batches)
+    return table
+
+
+def note_lines(notes: Sequence[str]) -> RenderableType:
+    return Group(*(Text(f"- {note}", NOTE) for note in notes))
+
+
+def left_out_lines(found: "Calibration") -> RenderableType:
+    reasons = ", ".join(f"{clean(name)} {number(count)}" for name, count in found.left_out.items())
+    lines = [Text("Left out: ", BAD).append(reasons, "")]
+    for error in found.errors[:SHOWN]:
+        place = f"line {error['line']} of" if error["line"] is not None else "in"
+        lines.append(Text(f"{place} {clean_path(error['file'])}: {clean(error['reason'], 100)}", NOTE))
+    if sum(found.left_out.values()) > SHOWN:
+        lines.append(Text("and more; --json names the first 1,000", NOTE))
+    return Group(*lines)
 
 
 def print_stages(found: Mapping[str, Any]) -> None:

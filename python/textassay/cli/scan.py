@@ -47,7 +47,10 @@ def scan(
     ] = None,
     detector: Annotated[
         str | None,
-        option("detector", "A detector's folder, or default: adds how much each document resembles synthetic text."),
+        option(
+            "detector",
+            "A calibration, a detector's folder, or default: adds how much each document resembles synthetic text.",
+        ),
     ] = None,
     tokens: Tokens = "word",
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
