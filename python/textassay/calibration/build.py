@@ -70,7 +70,8 @@ def calibrate(
     if find_spec("sklearn") is None:
         raise UsageError("calibrate needs scikit-learn: pip install 'textassay[calibrate]'")
     rates = _checked_rates([fpr] if isinstance(fpr, (int, float)) else fpr)
-    _check_range("folds", folds, 2, 20)
+    # Two are left out at once inside a fold, and training needs a third.
+    _check_range("folds", folds, 3 if train else 2, 20)
     _check_range("shortest", shortest, LEAST_SHORTEST, 100_000)
     if not 0 < floor_fpr <= 0.5:
         raise UsageError(f"floor_fpr={floor_fpr}: wanted a share above 0, up to 0.5")
