@@ -211,6 +211,16 @@ def test_a_group_is_what_the_pattern_matches(tmp_path):
         fields(group=None, group_pattern="x")
 
 
+def test_rare_names_are_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("textassay.calibration.labelled.MOST_NAMES", 2)
+    rows = [{"text": f"x {i}", "label": 0, "group": "a", "source": name} for i, name in enumerate("cbbaacdda")]
+    for _ in range(2):
+        found = read_labelled(write(tmp_path / "a.jsonl", rows), fields(), threads=1)
+        assert found.sources == ("a", "b", "(others)")
+        assert np.bincount(found.source).tolist() == [3, 2, 4]
+        rows = rows[::-1]
+
+
 def test_a_damaged_file_is_left_out_whole(rows, tmp_path):
     whole = write(tmp_path / "a.jsonl.zst", rows[:20])
     damaged = write(tmp_path / "b.jsonl.zst", rows[20:])
@@ -475,9 +485,9 @@ def test_the_report_adds_up(calibration, rows):
     assert (at["fpr"]["n"], at["recall"]["n"]) == (judged["human"], judged["synthetic"])
     assert at["precision"]["n"] == at["fpr"]["hits"] + at["recall"]["hits"]
     for table in report["by"].values():
-        assert sum(row["human"] for row in table["rows"]) == judged["human"]
-        assert sum(row["at"][0]["recall"]["hits"] for row in table["rows"]) == at["recall"]["hits"]
-        areas = [row["auroc"] for row in table["rows"] if row["auroc"] is not None]
+        assert sum(row["human"] for row in table) == judged["human"]
+        assert sum(row["at"][0]["recall"]["hits"] for row in table) == at["recall"]["hits"]
+        areas = [row["auroc"] for row in table if row["auroc"] is not None]
         assert areas == sorted(areas)
     assert set(report["by"]) == {"source", "domain", "length"}
     assert any("without an anchor" in note for note in report["notes"])
@@ -801,5 +811,5 @@ def test_thresholds_hold_on_human_text_that_was_held_out(tmp_path):
         told = next(at for at in calibration.report["figures"]["calibrated"]["at"] if at["rate"] == rate)
         recall = suspected[judged & synthetic].mean()
         assert recall == pytest.approx(told["recall"]["share"], abs=0.06)
-    worst = calibration.report["by"]["source"]["rows"][0]
+    worst = calibration.report["by"]["source"][0]
     assert worst["name"] == "flan-t5-xxl" and worst["against"] == "all human"

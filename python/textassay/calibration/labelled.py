@@ -13,6 +13,7 @@ import weakref
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from os import PathLike
@@ -25,10 +26,11 @@ from numpy.typing import NDArray
 from textassay.anchor.anchor import Anchor
 from textassay.calibration.file import MALFORMED
 from textassay.detector import N_FEATURES, SUM, Detector, Term
-from textassay.errors import InputError, UsageError
+from textassay.errors import InputError, OutputError, UsageError
 from textassay.fields import parse_field
 from textassay.inputs import Input
 from textassay.scanning import MAX_WINDOW_LOG, Progress, ScanResult, scan
+from textassay.table import Table
 
 HUMAN_LABELS = ("human", "0", "0.0")
 SYNTHETIC_LABELS = ("synthetic", "1", "1.0")
@@ -36,6 +38,9 @@ ERRORS_NAMED = 1000
 """Of records that are left out so many are named; all are counted."""
 NAME_LENGTH = 100
 """Longer names of sources, domains and unknown labels are cut."""
+MOST_NAMES = 100
+"""Sources and domains beyond the most frequent ones are one, `OTHERS`."""
+OTHERS = "(others)"
 CHUNK_BYTES = 1 << 24
 SIGNALS = ("n_tokens", "type_token_ratio", "burstiness", "marker_rate", "synthetic_logit")
 SKIP_BYTES = 1 << 20
@@ -109,12 +114,15 @@ class Texts:
         self._ends = array("q")
 
     def append(self, text: bytes) -> None:
-        self._file.write(text)
+        """Raises `OutputError` where the temporary folder is full."""
+        with _writing():
+            self._file.write(text)
         self._ends.append((self._ends[-1] if self._ends else 0) + len(text))
 
     def arrange(self, order: NDArray[np.int64]) -> None:
         """Closes the file to new texts. Text i from now on is the order[i]-th that was appended."""
-        self._file.flush()
+        with _writing():
+            self._file.flush()
         ends = np.array(self._ends, np.int64)
         self._begins, self._ends_in_order = np.concatenate([[0], ends[:-1]])[order], ends[order]
 
@@ -135,6 +143,14 @@ class Texts:
                 waiting, size = [], 0
         if waiting:
             yield _joined(waiting)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write to {tempfile.gettempdir()}: {error.strerror or error}") from error
 
 
 def _joined(texts: list[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -203,6 +219,7 @@ def read_labelled(
         inputs,
         signals=SIGNALS if anchor is None else (*SIGNALS, "perplexity"),
         text_fields=fields.text,
+        id_field="/",  # a key that no record has: ids would only fill the memory
         detector=least_words(probe(Detector.default().weights), 1),
         anchor=anchor,
         max_types=1 << 16,  # the corpus histogram is not looked at
@@ -212,12 +229,15 @@ def read_labelled(
     )
     if any(isinstance(file.source, int) or file.size is None for file in found.inputs):
         raise UsageError("labelled records are read in two passes: wanted files, found a pipe")
+    table = found.documents
+    assert table is not None  # documents="memory" keeps them
     reading = _Reading(fields)
     for place, (file, outcome) in enumerate(zip(found.inputs, found.outcomes, strict=True)):
-        if outcome["status"] == "ok":
-            reading.read(file, *_places(found, place))
+        if outcome["status"] == "ok" and outcome["documents"]:
+            begin, end = np.searchsorted(table["file"], [place, place + 1]).tolist()
+            reading.read(file, begin, table["line"][begin:end], table["byte_offset"][begin:end])
     _add_damage(reading.left_out, found)
-    return reading.finish(found)
+    return reading.finish(table, found.summary["inputs"])
 
 
 def _add_damage(left_out: LeftOut, found: ScanResult) -> None:
@@ -233,15 +253,6 @@ def _add_damage(left_out: LeftOut, found: ScanResult) -> None:
         del left_out.errors[ERRORS_NAMED:]
 
 
-def _places(found: ScanResult, place: int) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of a file's documents, and where in it they stand."""
-    table = found.documents
-    if table is None or not len(table):
-        return np.zeros(0, np.intp), np.zeros(0, np.int64), np.zeros(0, np.int64)
-    rows = np.flatnonzero(table["file"] == place)
-    return rows, table["line"][rows], table["byte_offset"][rows]
-
-
 class _Reading:
     """The second pass."""
 
@@ -255,11 +266,12 @@ class _Reading:
         self.names = array("q"), array("q")
         self.known: tuple[dict[str, int], dict[str, int]] = ({}, {})
 
-    def read(self, file: Input, rows: NDArray[np.intp], lines: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
+    def read(self, file: Input, first: int, lines: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
+        """The documents at these places of a file; the first is in this row of the scan's table."""
         try:
             with _opened(file) as stream:
                 at = 0
-                for row, line, offset in zip(rows.tolist(), lines.tolist(), offsets.tolist(), strict=True):
+                for row, (line, offset) in enumerate(zip(lines.tolist(), offsets.tolist(), strict=True), first):
                     _skip(stream, offset - at)
                     record = stream.readline()
                     at = offset + len(record)
@@ -313,11 +325,9 @@ class _Reading:
         text = "\n\n".join(value for value in values if value is not None)
         return text.encode()
 
-    def finish(self, found: ScanResult) -> Labelled:
+    def finish(self, table: Table, inputs: Mapping[str, Any]) -> Labelled:
         if not self.rows:
             raise UsageError(_nothing_usable(self.left_out, self.fields))
-        table = found.documents
-        assert table is not None  # documents="memory" keeps them
         synthetic = np.array(self.synthetic, np.bool_)
         text_key, group_key = np.array(self.text_keys, np.uint64), np.array(self.group_keys, np.uint64)
         (source, sources), (domain, domains) = (
@@ -340,7 +350,7 @@ class _Reading:
             domains,
             self.texts,
             self.left_out,
-            found.summary["inputs"],
+            inputs,
         )
 
 
@@ -371,10 +381,12 @@ def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _sorted_names(codes: NDArray[np.int64], known: Mapping[str, int]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Codes by the order of the names, which does not depend on who came first."""
-    names = sorted(known)
-    place = np.empty(len(names), np.int64)
-    for rank, name in enumerate(names):
+    """Codes by the order of the names, which does not depend on who came first. Only the most frequent stay apart."""
+    counts = np.bincount(codes, minlength=len(known)).tolist()
+    ranked = sorted(known, key=lambda name: (-counts[known[name]], name))
+    names = sorted(ranked[:MOST_NAMES]) + [OTHERS] * (len(ranked) > MOST_NAMES)
+    place = np.full(len(known), len(names) - 1, np.int64)
+    for rank, name in enumerate(names[:MOST_NAMES]):
         place[known[name]] = rank
     return place[codes], tuple(names)
 

@@ -20,8 +20,6 @@ from textassay.calibration.figures import (
 from textassay.classifier import THRESHOLDS, VOTES_NEEDED
 from textassay.detector import Detector
 
-MOST_ROWS = 100
-"""Of a table; the worst are kept."""
 NO_NAME = "(none)"
 
 Mask = NDArray[np.bool_]
@@ -99,10 +97,6 @@ def length_names(n_tokens: NDArray[np.int64], begins: Sequence[int]) -> NDArray[
     return np.array([*ends, f"{begins[-1]} or more"])[np.searchsorted(begins, n_tokens, side="right") - 1]
 
 
-def kept_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"rows": list(rows[:MOST_ROWS]), "n_rows": len(rows)}
-
-
 def report_of(judged: Judged, found: OutOfFold, shortest: int, others: Mapping[str, OutOfFold]) -> dict[str, Any]:
     """`figures`, `roc`, `reliability`, `by` source, domain and length. `others`: more models to set beside it."""
     rule, voting = published_votes(judged.columns)
@@ -122,7 +116,7 @@ def report_of(judged: Judged, found: OutOfFold, shortest: int, others: Mapping[s
         },
         "roc": roc_points(judged.synthetic, found.logit),
         "reliability": reliability(judged.synthetic, found.probability, judged.weights),
-        "by": {what: kept_rows(table_of(judged, found, rule, name)) for what, name in names.items()},
+        "by": {what: table_of(judged, found, rule, name) for what, name in names.items()},
     }
 
 
@@ -144,7 +138,7 @@ def notes_of(report: Mapping[str, Any], n_human: int, weights: NDArray[np.float6
         if expected < LEAST_DOCUMENTS:
             about = f"about {expected:.0f} of {n_human:,} human documents are false positives"
             notes.append(f"at a rate of {at['rate']:g} {about}: too few to say how well it is held, see the interval")
-    small = sum(row["auroc"] is None for table in report["by"].values() for row in table["rows"])
+    small = sum(row["auroc"] is None for table in report["by"].values() for row in table)
     if small:
         notes.append(f"{small} rows have fewer than {LEAST_DOCUMENTS} documents of a side: too few for an area")
     unmatched = float((weights == 0).mean())

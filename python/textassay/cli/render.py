@@ -322,7 +322,7 @@ def print_calibration(found: "Calibration") -> None:
         calibration_headline(found),
         worth_table(report["figures"]),
         roc_line(report["roc"]),
-        *(part_table(what, table) for what, table in report["by"].items()),
+        *(part_table(what, rows) for what, rows in report["by"].items()),
         floor_table(report["floors"], report["floor_fpr"]),
         note_lines(report["notes"]),
     ]
@@ -404,7 +404,7 @@ def roc_line(points: Sequence[Mapping[str, float]]) -> RenderableType:
     return line
 
 
-def part_table(what: str, found: Mapping[str, Any]) -> RenderableType:
+def part_table(what: str, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     columns = [
         (what, LABEL),
         ("human", "", "right"),
@@ -420,9 +420,9 @@ def part_table(what: str, found: Mapping[str, Any]) -> RenderableType:
         ("precision", "", "right"),
     ]
     columns += [("rule: FPR", NOTE, "right"), ("recall", NOTE, "right"), ("precision", NOTE, "right")]
-    rate = share(found["rows"][0]["at"][0]["rate"])
+    rate = share(rows[0]["at"][0]["rate"])
     table = _table(f"By {what}, worst first, at {rate}", *columns)
-    for row in found["rows"][:SHOWN_PARTS]:
+    for row in rows[:SHOWN_PARTS]:
         rule = (share(row["published_rule"][name]["share"]) for name in ("fpr", "recall", "precision"))
         area, interval = _area(row)
         against = f" {row['against']}" if row["against"] else ""
@@ -437,7 +437,7 @@ def part_table(what: str, found: Mapping[str, Any]) -> RenderableType:
             share(at["precision"]["share"]),
             *rule,
         )
-    more = found["n_rows"] - SHOWN_PARTS
+    more = len(rows) - SHOWN_PARTS
     return Group(table, Text(f"and {number(more)} more", NOTE)) if more > 0 else table
 
 
