@@ -21,11 +21,11 @@ from implementations import BACKENDS
 from textassay import UsageError
 from textassay.calibration import figures, floors, load_calibration
 from textassay.calibration import file as calibration_file
-from textassay.calibration.build import calibrate
+from textassay.calibration.build import _judged, calibrate
 from textassay.calibration.crossing import bands_of, matched_weights, threshold_of
 from textassay.calibration.fitting import fit_calibrator
 from textassay.calibration.folds import folds_of, joined_groups
-from textassay.calibration.labelled import LabelledFields, read_labelled
+from textassay.calibration.labelled import LabelledFields, key_of, read_labelled
 from textassay.calibration.report import published_votes
 from textassay.detector import SUM, Detector
 from textassay.share import estimate_share
@@ -274,6 +274,22 @@ def test_folds_hold_whole_groups_of_either_side(documents, n_folds, random):
         assert len(np.unique(fold[synthetic == side])) == n_folds
     order = np.array(random.sample(range(len(documents)), len(documents)))
     np.testing.assert_array_equal(folds_of(group[order], key[order], synthetic[order], n_folds), fold[order])
+
+
+def test_the_judged_documents_are_split_by_group(rows, tmp_path):
+    """A text that two groups share ties them together, too."""
+    shared = [
+        row | {"text": rows[0]["text"]} if row["group"] in ("g7", "g9") and row["label"] == "human" else row
+        for row in rows
+    ]
+    documents = read_labelled(write(tmp_path / "a.jsonl", shared), fields(), threads=1)
+    judged, _ = _judged(documents, (0.05,), 5, 100)
+    by_group: dict[int, set[int]] = {}
+    for key, fold in zip(documents.group_key[judged.rows].tolist(), judged.fold.tolist(), strict=True):
+        by_group.setdefault(key, set()).add(fold)
+    assert len(by_group) > 50 and all(len(folds) == 1 for folds in by_group.values())
+    tied = [key_of(b"group\0" + name) for name in (b"g0", b"g7", b"g9")]
+    assert len(set.union(*(by_group[key] for key in tied))) == 1
 
 
 # Figures
@@ -773,6 +789,11 @@ def test_one_class_is_a_usage_error(rows, tmp_path):
     done = textassay("calibrate", write(tmp_path / "a.jsonl", rows[::2]), *OPTIONS, "-o", tmp_path / "out")
     assert done.returncode == 2 and "wanted synthetic ones, too" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_not_there_is_said_at_once(rows, tmp_path):
+    done = textassay("calibrate", write(tmp_path / "a.jsonl", rows), *OPTIONS, "-o", tmp_path / "no" / "out")
+    assert done.returncode == 2 and "wanted a file in a folder" in done.stderr
 
 
 def test_standard_input_cannot_be_read_twice(rows, tmp_path):

@@ -4,13 +4,14 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textassay.anchor.anchor import Anchor, as_anchor
 from textassay.calibration.file import (
+    MOST_NAME,
     MOST_RATES,
     REFERENCE_SIGNAL,
     Calibration,
@@ -25,6 +26,9 @@ from textassay.detector import DEFAULT, FALSE_POSITIVE_RATES
 from textassay.errors import UsageError
 from textassay.scanning import Progress
 from textassay.signals import LinearBins, bins_of
+
+if TYPE_CHECKING:
+    from textassay.calibration.crossing import Judged, Settings
 
 FOLDS = 5
 SHORTEST = 100
@@ -75,6 +79,8 @@ def calibrate(
     _check_range("shortest", shortest, LEAST_SHORTEST, 100_000)
     if not 0 < floor_fpr <= 0.5:
         raise UsageError(f"floor_fpr={floor_fpr}: wanted a share above 0, up to 0.5")
+    if name is not None and not 0 < len(name) <= MOST_NAME:
+        raise UsageError(f"name={name[:MOST_NAME]}...: wanted a name of 1 to {MOST_NAME} characters")
     fields = LabelledFields.parse(
         _listed(text_fields),
         label_field,
@@ -157,7 +163,7 @@ def _fitted(
     }
 
 
-def _judged(documents: Labelled, rates: tuple[float, ...], n_folds: int, shortest: int) -> Any:
+def _judged(documents: Labelled, rates: tuple[float, ...], n_folds: int, shortest: int) -> "tuple[Judged, Settings]":
     from textassay.calibration.crossing import (
         ISOTONIC_FROM,
         Judged,
@@ -185,7 +191,7 @@ def _judged(documents: Labelled, rates: tuple[float, ...], n_folds: int, shortes
     return judged, Settings(rates, bands, is_isotonic)
 
 
-def _counts(documents: Labelled, judged: Any, shortest: int) -> dict[str, Any]:
+def _counts(documents: Labelled, judged: "Judged", shortest: int) -> dict[str, Any]:
     def sides(synthetic: NDArray[np.bool_]) -> dict[str, int]:
         return {"human": int((~synthetic).sum()), "synthetic": int(synthetic.sum())}
 

@@ -28,7 +28,9 @@ from textassay.measuring import make_measurer
 BAND_WORDS = (100, 200, 400)
 ISOTONIC_FROM = 1000
 """Documents of each side. Of fewer, isotonic regression fits the noise (Niculescu-Mizil & Caruana 2005): Platt's sigmoid."""
+LEAST_SYNTHETIC = 50
 CERTAIN = 0.01
+"""As in `fitting`, but for documents of the kind that it was fitted to."""
 INVERSE_PENALTY = 1.0
 TRAINED_ITEMS = 1000
 """Of longer documents the first so many words and marks are trained on; all of every document is judged."""
@@ -254,6 +256,3 @@ def check_enough(synthetic: NDArray[np.bool_], rates: Sequence[float], n_folds: 
         raise UsageError(
             f"wanted {LEAST_SYNTHETIC} synthetic documents of {shortest} words or more, there are {n_synthetic:,}"
         )
-
-
-LEAST_SYNTHETIC = 50

@@ -27,6 +27,7 @@ REFERENCE_SIGNAL = "synthetic_logit"
 SIDES = ("human", "synthetic")
 MALFORMED = "malformed_"
 """Begins the reasons that a scan gives; the others are about labels and groups."""
+MOST_NAME = 40
 MOST_RATES = 8
 MOST_FLOORS = 64
 LARGEST_COUNT = 1 << 53
@@ -145,8 +146,8 @@ class CalibrationReader(ModelReader):
             raise self._fail("it is not as it was written: the digest differs")
         if content["features"] != FEATURES:
             raise self._fail(f"wanted features {FEATURES}, found {str(content['features'])[:40]}")
-        if not isinstance(content["name"], str) or not 0 < len(content["name"]) <= 40:
-            raise self._fail("wanted a name of 1 to 40 characters")
+        if not isinstance(content["name"], str) or not 0 < len(content["name"]) <= MOST_NAME:
+            raise self._fail(f"wanted a name of 1 to {MOST_NAME} characters")
         if content["markers"] != default_lexicon().digest:
             raise self._fail("it was made with another marker lexicon than this textassay has")
         if not isinstance(content["report"], dict):

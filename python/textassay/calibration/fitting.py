@@ -197,7 +197,6 @@ def detector_of(
     weights: NDArray[np.int8],
     name: str,
     rates: Sequence[float] = FALSE_POSITIVE_RATES,
-    digest: str = "",
 ) -> Detector:
     """A detector of a `model`'s `calibrator` and `bands`."""
     calibrator = model["calibrator"]
@@ -209,6 +208,6 @@ def detector_of(
         logits=tuple(calibrator["logits"]),
         probabilities=tuple(calibrator["probabilities"]),
         bands=tuple(Band(band["from_words"], tuple(band["thresholds"])) for band in model["bands"]),
-        digest=digest,
+        digest="",
         false_positive_rates=tuple(rates),
     )

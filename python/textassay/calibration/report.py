@@ -17,6 +17,7 @@ from textassay.calibration.figures import (
     roc_points,
     share_of,
 )
+from textassay.calibration.labelled import least_words
 from textassay.classifier import THRESHOLDS, VOTES_NEEDED
 from textassay.detector import Detector
 
@@ -43,8 +44,6 @@ def figures_of(judged: Judged, found: OutOfFold) -> dict[str, Any]:
 
 def as_shipped(judged: Judged, shortest: int) -> OutOfFold:
     """The shipped detector with the calibrator and the thresholds that it brings along."""
-    from textassay.calibration.labelled import least_words
-
     detector = least_words(Detector.default(), shortest)
     columns = judged.columns_of(np.arange(len(judged.rows)), judged.columns["detector_sum"])
     logit = detector.logit(columns)
@@ -140,7 +139,7 @@ def notes_of(report: Mapping[str, Any], n_human: int, weights: NDArray[np.float6
             notes.append(f"at a rate of {at['rate']:g} {about}: too few to say how well it is held, see the interval")
     small = sum(row["auroc"] is None for table in report["by"].values() for row in table)
     if small:
-        notes.append(f"{small} rows have fewer than {LEAST_DOCUMENTS} documents of a side: too few for an area")
+        notes.append(f"rows with fewer than {LEAST_DOCUMENTS} documents of a side, too few for an area: {small}")
     unmatched = float((weights == 0).mean())
     if unmatched > 0.1:
         notes.append(

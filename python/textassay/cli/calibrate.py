@@ -64,8 +64,11 @@ def calibrate(
 ) -> None:
     """Fit the detector to your own labelled documents, and see what it is worth on them. With -o writes a file for scan --detector."""
     from textassay.calibration.build import calibrate as fit
+    from textassay.errors import UsageError
 
     budget = parse_budget(malformed_budget)
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise UsageError(f"--out {out}: wanted a file in a folder that is there")
     with ProgressLine(quiet or as_json) as progress:
         found = fit(
             inputs,

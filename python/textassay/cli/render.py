@@ -20,6 +20,7 @@ BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 SHOWN = 5
 SHOWN_PARTS = 10
+SHOWN_POINTS = 8
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -321,7 +322,7 @@ def print_calibration(found: "Calibration") -> None:
     parts = [
         calibration_headline(found),
         worth_table(report["figures"]),
-        roc_line(report["roc"]),
+        roc_table(report["roc"]),
         *(part_table(what, rows) for what, rows in report["by"].items()),
         floor_table(report["floors"], report["floor_fpr"]),
         note_lines(report["notes"]),
@@ -353,118 +354,78 @@ _MODELS = {
 
 
 def worth_table(figures: Mapping[str, Any]) -> RenderableType:
-    columns = (
-        ("", LABEL),
-        ("meant", NOTE, "right"),
-        ("FPR", FIGURE, "right"),
-        ("95 %", NOTE),
-        ("recall", FIGURE, "right"),
-    )
-    columns += (
-        ("95 %", NOTE),
-        ("precision", "", "right"),
-        ("AUROC", FIGURE, "right"),
-        ("95 %", NOTE),
-        ("ECE", "", "right"),
-    )
-    table = _table("What it is worth", *columns)
+    names = ("meant", "FPR", "recall", "precision", "AUROC", "ECE")
+    table = _table("What it is worth, and 95 % intervals", ("", LABEL), *((name, "", "right") for name in names))
     for key, name in _MODELS.items():
-        if key in figures:
-            for place, at in enumerate(figures[key].get("at", [figures[key]])):
-                first = place == 0
-                areas = _area(figures[key]) if first and "auroc" in figures[key] else ("", "")
-                error = decimal(figures[key].get("ece")) if first and "ece" in figures[key] else ""
-                meant = share(at["rate"]) if "rate" in at else ""
-                table.add_row(name if first else "", meant, *_rates(at), share(at["precision"]["share"]), *areas, error)
+        for place, at in enumerate(figures[key].get("at", [figures[key]]) if key in figures else []):
+            whole = figures[key] if place == 0 else {}
+            meant = share(at["rate"]) if "rate" in at else ""
+            area = _area(whole) if "auroc" in whole else ""
+            error = decimal(whole["ece"]) if "ece" in whole else ""
+            table.add_row("" if place else name, meant, *_decisions(at), area, error)
     return table
 
 
-def _area(found: Mapping[str, Any]) -> tuple[str, str]:
+def _decisions(at: Mapping[str, Any]) -> list[Text]:
+    return [_share_within(at[name]) for name in ("fpr", "recall", "precision")]
+
+
+def _share_within(found: Mapping[str, Any]) -> Text:
+    """Its interval below it."""
+    interval = found["interval"]
+    within = "" if interval is None else "\n" + "–".join(f"{100 * end:.1f}" for end in interval)
+    return Text(share(found["share"]), FIGURE).append(within, NOTE)
+
+
+def _area(found: Mapping[str, Any], note: str = "") -> Text:
     if found["auroc"] is None:
-        return "–", "too few"
-    return decimal(found["auroc"]), "–".join(decimal(end) for end in found["auroc_interval"])
+        return Text("too few", NOTE)
+    interval = "–".join(decimal(end) for end in found["auroc_interval"])
+    return Text(decimal(found["auroc"]), FIGURE).append(f"\n{interval}" + (f"\n{note}" if note else ""), NOTE)
 
 
-def _rates(at: Mapping[str, Any]) -> list[str]:
-    """FPR and recall, each with its interval."""
-    cells = []
-    for name in ("fpr", "recall"):
-        interval = at[name]["interval"]
-        within = "" if interval is None else "–".join(f"{100 * end:.1f}" for end in interval)
-        cells += [share(at[name]["share"]), within]
-    return cells
-
-
-def roc_line(points: Sequence[Mapping[str, float]]) -> RenderableType:
-    line = Text("ROC  ", "bold").append("recall at FPR   ", NOTE)
+def roc_table(points: Sequence[Mapping[str, float]]) -> RenderableType:
     shown = [point for point in points if 0 < point["fpr"] <= 0.5]
-    for point in shown[:: max(1, len(shown) // 10)]:
-        line.append(f"{100 * point['fpr']:.1f}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}", NOTE)
-        line.append(f"{point['recall']:.2f}   ")
-    return line
+    shown = shown[:: max(1, -(-len(shown) // SHOWN_POINTS))]
+    names = (f"{100 * point['fpr']:.1f} %" for point in shown)
+    table = _table("ROC", ("FPR", LABEL), *((name, "", "right") for name in names))
+    table.add_row("recall", *(f"{point['recall']:.2f}" for point in shown))
+    return table
 
 
 def part_table(what: str, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    columns = [
-        (what, LABEL),
-        ("human", "", "right"),
-        ("synthetic", "", "right"),
-        ("AUROC", FIGURE, "right"),
-        ("95 %", NOTE),
-    ]
-    columns += [
-        ("FPR", FIGURE, "right"),
-        ("95 %", NOTE),
-        ("recall", FIGURE, "right"),
-        ("95 %", NOTE),
-        ("precision", "", "right"),
-    ]
-    columns += [("rule: FPR", NOTE, "right"), ("recall", NOTE, "right"), ("precision", NOTE, "right")]
+    """Below each name what the published rule comes to."""
+    names = ("human", "synthetic", "FPR", "recall", "precision", "AUROC")
     rate = share(rows[0]["at"][0]["rate"])
-    table = _table(f"By {what}, worst first, at {rate}", *columns)
+    table = _table(f"By {what}, worst first, at {rate}", (what, LABEL), *((name, "", "right") for name in names))
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for row in rows[:SHOWN_PARTS]:
+        sizes = (number(row["human"]), number(row["synthetic"]))
+        area = _area(row, row["against"] or "")
+        table.add_row(Text(clean(row["name"], 30)), *sizes, *_decisions(row["at"][0]), area)
         rule = (share(row["published_rule"][name]["share"]) for name in ("fpr", "recall", "precision"))
-        area, interval = _area(row)
-        against = f" {row['against']}" if row["against"] else ""
-        at = row["at"][0]
-        table.add_row(
-            clean(row["name"], 30),
-            number(row["human"]),
-            number(row["synthetic"]),
-            area,
-            (interval if row["auroc"] is None else interval + against),
-            *_rates(at),
-            share(at["precision"]["share"]),
-            *rule,
-        )
+        table.add_row(Text("published rule", NOTE), "", "", *rule, "")
     more = len(rows) - SHOWN_PARTS
     return Group(table, Text(f"and {number(more)} more", NOTE)) if more > 0 else table
 
 
 def floor_table(rows: Sequence[Mapping[str, Any]], rate: float) -> RenderableType:
-    columns = (
-        ("tokens", LABEL),
-        ("a batch", "", "right"),
-        ("floor", FIGURE, "right"),
-        ("human below", "", "right"),
-        ("95 %", NOTE),
-    )
-    columns += (("synthetic below", "", "right"), ("95 %", NOTE), ("AUROC", "", "right"), ("batches", NOTE))
-    table = _table(f"Entropy floors of batches, {share(rate)} of human ones below", *columns)
+    """Sizes without a batch on either side are left out."""
+    columns = (("", LABEL), ("tokens", "", "right"), ("floor", FIGURE, "right"), ("human", "", "right"))
+    columns += (("below", "", "right"), ("synthetic", "", "right"), ("below", "", "right"), ("AUROC", "", "right"))
+    table = _table(f"Entropy floors of batches: {share(rate)} of human ones may lie below", *columns)
     for row in rows:
-        cells = []
-        for side in ("human", "synthetic"):
-            interval = row[side]["interval"]
-            within = "" if interval is None else "–".join(f"{100 * end:.1f}" for end in interval)
-            cells += [share(row[side]["share"]), within]
         floor = "too few" if row["floor_bits"] is None else f"{row['floor_bits']:.2f} bits"
-        batches = f"{number(row['human']['n'])} human, {number(row['synthetic']['n'])} synthetic"
-        table.add_row(row["tokens"], number(row["batch_tokens"]), floor, *cells, decimal(row["auroc"], 2), batches)
+        cells = [(number(row[side]["n"]), _share_within(row[side])) for side in ("human", "synthetic")]
+        if row["human"]["n"] or row["synthetic"]["n"]:
+            table.add_row(
+                row["tokens"], number(row["batch_tokens"]), floor, *cells[0], *cells[1], decimal(row["auroc"], 2)
+            )
     return table
 
 
 def note_lines(notes: Sequence[str]) -> RenderableType:
-    return Group(*(Text(f"- {note}", NOTE) for note in notes))
+    return Group(*(Text(f"· {note}", NOTE) for note in notes))
 
 
 def left_out_lines(found: "Calibration") -> RenderableType:
