@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
     from textassay.batch import batch_entropy_audit
+    from textassay.calibration import Calibration
+    from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
     from textassay.detector import Detector
     from textassay.errors import (
@@ -33,6 +35,7 @@ _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
     "BackendError": "errors",
+    "Calibration": "calibration",
     "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
@@ -49,6 +52,7 @@ _HOME = {
     "__version__": "version",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
+    "calibrate": "calibration.build",
     "check_anchor": "anchor.check",
     "load_anchor": "anchor",
     "measure": "measuring",
@@ -59,6 +63,7 @@ __all__ = [
     "Anchor",
     "AnchorError",
     "BackendError",
+    "Calibration",
     "Detector",
     "FolderError",
     "InputError",
@@ -75,6 +80,7 @@ __all__ = [
     "__version__",
     "batch_entropy_audit",
     "build_anchor",
+    "calibrate",
     "check_anchor",
     "load_anchor",
     "measure",

@@ -76,14 +76,17 @@ Threads = Annotated[
 ]
 DetectorOption = Annotated[
     str,
-    option("detector", "What says how much a document resembles synthetic text: default, none, or a detector's path."),
+    option(
+        "detector",
+        "What says how much a document resembles synthetic text: default, none, a calibration, or a detector's folder.",
+    ),
 ]
 FalsePositiveRate = Annotated[
     float | None,
     option(
         "fpr",
         "Share of human documents that its verdicts may suspect, by the text that it was calibrated on.",
-        show_default="0.01",
+        show_default="the least it knows, 0.01",
     ),
 ]
 Json = Annotated[bool, option("json", "Print one JSON document instead.")]
