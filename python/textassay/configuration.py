@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textassay.anchor import Anchor
     from textassay.detector import Detector
 
-TOKEN_KINDS = ("word", "byte", "char")
+TOKEN_KINDS = ("word", "byte", "char", "bigram")
 BATCH_TOKENS = 1 << 20
 MAX_TYPES = 1 << 24
 UNICODE_VERSION = "15.0.0"
