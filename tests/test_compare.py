@@ -224,6 +224,20 @@ def test_scores_are_those_of_a_plain_implementation(p, q, prior):
         assert (difference, z) == pytest.approx(wanted[token.decode()], rel=1e-9, abs=1e-9)
 
 
+def test_a_type_that_is_all_of_a_corpus():
+    """Also of both, and where the rest is lost beside large numbers."""
+    for p, q in (
+        ({"a": 3}, {"a": 7}),
+        ({"a": 3}, {"b": 7}),
+        ({"a": 10**15}, {"a": 10**15, "b": 1}),
+        ({"a": 1}, {"a": 1}),
+    ):
+        joint = joined(p, q)
+        odds, scores = log_odds(joint.reference, joint.current, joint.n_reference, joint.n_current)
+        assert np.isfinite(odds).all() and np.isfinite(scores).all()
+        assert len(odds) > 1 or odds[0] == scores[0] == 0.0
+
+
 @given(COUNTS, COUNTS)
 def test_movers_come_in_order(p, q):
     joint = joined(p, q)
@@ -428,6 +442,16 @@ def test_equal_bounded_profiles_are_at_no_distance(backend):
     assert found.is_estimate
     for name in ("jsd_bits", "kl_bits", "total_variation", "delta_entropy_bits"):
         assert found.figures[name] == 0.0
+
+
+def test_hostile_sketches_are_refused():
+    """Rows whose cells are beyond all counts, and add up to the right sum modulo 2^64."""
+    profile = profile_of_texts(zipf_texts(1, 1.0)[:60], ["n_tokens"], max_types=800, batch_tokens=4000)
+    bounded = profile.state.bounded()
+    huge = np.full_like(bounded["count_sketch"], 1 << 63)
+    profile.state.add_bounded(bounded | {"count_sketch": huge, "document_sketch": huge})
+    with pytest.raises(ProfileError, match="sketch rows that add up"):
+        Profile.deserialize(profile.serialize())
 
 
 # Time lines
