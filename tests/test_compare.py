@@ -436,6 +436,16 @@ def test_estimates_are_close(trials):
         assert len(shared) >= 15 and all(mover.z * by_name[mover.token].z > 0 for mover in shared)
 
 
+def test_estimated_tails_are_those_of_tail_retention(backend):
+    """Which joins the samples in another way."""
+    sides = [
+        profile_of_texts(zipf_texts(3, exponent)[:80], ["n_tokens"], max_types=limit, batch_tokens=4000)
+        for exponent, limit in ((1.0, 900), (1.15, 500))
+    ]
+    for found, wanted in zip(ta.compare(*sides).tail_retention, tail_retention(*sides), strict=True):
+        assert found == pytest.approx(wanted, rel=1e-9)
+
+
 def test_equal_bounded_profiles_are_at_no_distance(backend):
     profile = profile_of_texts(zipf_texts(1, 1.0)[:60], ["n_tokens"], max_types=800, batch_tokens=4000)
     found = ta.compare(profile, profile)
@@ -663,6 +673,16 @@ def test_texts_give_passages_and_themes(saved, shard):
         done = run(*saved[:2], *arguments)
         assert done.exit_code == 2 and "single CURRENT" in done.stderr, arguments
     assert run(*saved[:2], *texts, "--text-field", "body").exit_code == 2
+
+
+def test_movers_are_lines_without_pyarrow(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("textassay.comparison_files.find_spec", lambda name: None)
+    done = run(saved[0], saved[1], "-o", tmp_path / "out")
+    assert done.exit_code == 0 and "movers go to movers.jsonl" in done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out" / "movers.jsonl").read_text().splitlines()]
+    found = ta.compare(saved[0], saved[1])
+    assert [row["token"] for row in rows] == [mover.token for mover in (*found.rising, *found.falling)]
+    assert not (tmp_path / "out" / "movers.parquet").exists()
 
 
 def test_errors_of_the_command(saved, tmp_path):

@@ -37,7 +37,7 @@ class Corpus:
     n_tokens: int
     n_types: float
     tokens: str
-    """The kind: word, byte or char."""
+    """The kind: word, byte, char or bigram."""
     is_estimate: bool
     """Past the type limit."""
 
