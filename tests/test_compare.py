@@ -156,18 +156,19 @@ def test_divergence_by_chance_is_the_mean_over_deals(p, q):
     assert jsd_by_chance(joined(p, q)) == pytest.approx(wanted, rel=1e-9, abs=1e-15)
 
 
-def test_divergence_by_chance_is_what_two_halves_show():
-    """Also of frequent types, of which it is the limit."""
+@pytest.mark.parametrize(("types", "trials"), [(3000, 8), (40, 60)])
+def test_divergence_by_chance_is_what_samples_show(types, trials):
+    """Of rare types, and of frequent ones, of which it is the limit."""
     random_ = np.random.default_rng(3)
-    shares = np.array([1 / (rank + 2) for rank in range(3000)])
-    names = [f"w{rank}" for rank in range(3000)]
+    shares = np.array([1 / (rank + 2) for rank in range(types)])
+    names = [f"w{rank}" for rank in range(types)]
     found = []
-    for _ in range(8):
+    for _ in range(trials):
         sides = [random_.multinomial(n, shares / shares.sum()).tolist() for n in (20_000, 70_000)]
         p, q = ({name: c for name, c in zip(names, side, strict=True) if c} for side in sides)
         joint = joined(p, q)
         found.append(jsd_bits(joint).value / jsd_by_chance(joint))
-    assert np.mean(found) == pytest.approx(1, abs=0.03)
+    assert np.mean(found) == pytest.approx(1, abs=0.1)
 
 
 # Entropy
@@ -425,7 +426,7 @@ def test_estimates_say_so(trials):
 @pytest.mark.parametrize("name", ["jsd_bits", "kl_bits", "total_variation", "rarefied_delta_entropy_bits"])
 def test_estimates_are_within_their_errors(trials, name):
     scores = [(e.figures[name] - x.figures[name]) / e.standard_errors[name] for e, x in trials]
-    assert abs(np.mean(scores)) < 1.5 and np.sqrt(np.mean(np.square(scores))) < 2.5, scores
+    assert abs(np.mean(scores)) < 0.8 and 0.3 < np.sqrt(np.mean(np.square(scores))) < 1.5, scores
 
 
 def test_estimates_are_close(trials):
