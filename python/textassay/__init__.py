@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from textassay.calibration import Calibration
     from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
+    from textassay.comparison import Comparison, Timeline, compare, compare_timeline
     from textassay.detector import Detector
     from textassay.errors import (
         AnchorError,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.illustration import illustrate
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
@@ -36,6 +38,7 @@ _HOME = {
     "AnchorError": "errors",
     "BackendError": "errors",
     "Calibration": "calibration",
+    "Comparison": "comparison",
     "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
@@ -48,12 +51,16 @@ _HOME = {
     "Scanner": "measuring",
     "Table": "table",
     "TextassayError": "errors",
+    "Timeline": "comparison",
     "UsageError": "errors",
     "__version__": "version",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
     "calibrate": "calibration.build",
     "check_anchor": "anchor.check",
+    "compare": "comparison",
+    "compare_timeline": "comparison",
+    "illustrate": "illustration",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -64,6 +71,7 @@ __all__ = [
     "AnchorError",
     "BackendError",
     "Calibration",
+    "Comparison",
     "Detector",
     "FolderError",
     "InputError",
@@ -76,12 +84,16 @@ __all__ = [
     "Scanner",
     "Table",
     "TextassayError",
+    "Timeline",
     "UsageError",
     "__version__",
     "batch_entropy_audit",
     "build_anchor",
     "calibrate",
     "check_anchor",
+    "compare",
+    "compare_timeline",
+    "illustrate",
     "load_anchor",
     "measure",
     "scan",

@@ -38,10 +38,10 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
         if "provenance" in summary:
             parts.append(provenance_table(summary["provenance"]))
     parts.append(damage_lines(summary["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
-def _console() -> Console:
+def console() -> Console:
     # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
     return Console(highlight=False)
 
@@ -107,7 +107,7 @@ def headline(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
-    table = _table("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     errors = corpus.get("standard_errors", {})
 
     def row(name: str, value: str, note: str, figure: str | None = None) -> None:
@@ -144,7 +144,7 @@ def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
 
 def signal_table(documents: Mapping[str, Mapping[str, Any]], profile: Profile) -> RenderableType:
     columns = (("", LABEL), ("mean", FIGURE, "right"), ("median", "", "right"), ("5 %", NOTE, "right"))
-    table = _table("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
+    table = table_of("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
     for name, found in documents.items():
         show = number if is_integer(name) else decimal
         quantiles = [show(found["quantiles"][p]) for p in ("0.5", "0.05", "0.95")]
@@ -201,7 +201,7 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
     """Shares of tokens; the sources with most synthetic tokens first."""
     shares = (("verified", "right"), ("unverified", "right"), ("known", "right"), ("suspected", "right"))
     columns = (("", LABEL), ("documents", FIGURE, "right"), ("tokens", "", "right"))
-    table = _table("Provenance", *columns, *((name, "", justify) for name, justify in shares))
+    table = table_of("Provenance", *columns, *((name, "", justify) for name, justify in shares))
 
     def row(name: str, found: Mapping[str, Any] | None) -> None:
         if found is not None:
@@ -271,7 +271,7 @@ def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
 
 def print_anchor(about: Mapping[str, Any]) -> None:
     """Prints what `Anchor.describe` returned."""
-    table = _table(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     if "totals" in about:
         totals, (begin, end) = about["totals"], about["tail"]
         table.add_row("tokens", number(totals["n_tokens"]), f"of {counted(totals['n_documents'], 'document')}")
@@ -291,13 +291,13 @@ def print_anchor(about: Mapping[str, Any]) -> None:
     note = (
         Text(clean(about["note"], 500), NOTE) if about["note"] else Text("no note says who verified the text", "yellow")
     )
-    _console().print(Group(table, note))
+    console().print(Group(table, note))
 
 
 def print_check(report: Mapping[str, Any]) -> None:
     """Prints what `AnchorCheck.report` returned."""
     corpus, anchor_text = report["corpus"], report["anchor_text"]
-    table = _table(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     n, compared = number(corpus["n_documents"]), number(corpus["n_compared"])
     table.add_row(
         "corpus", number(corpus["n_over"]), f"of {n} documents overlap too much; {compared} could be compared"
@@ -329,12 +329,12 @@ def print_check(report: Mapping[str, Any]) -> None:
             parts.append(_overlap_table(title, side["worst"], sized))
     if report["inputs"]["malformed"] or report["inputs"]["files_damaged"]:
         parts.append(damage_lines(report["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
 def _suspect_table(worst: Sequence[Mapping[str, Any]]) -> Table:
     heads = (("logit", FIGURE, "right"), ("n_tokens", "", "right"), ("line of file", LABEL))
-    table = _table("Resemble synthetic text", *heads)
+    table = table_of("Resemble synthetic text", *heads)
     for row in worst[:SHOWN]:
         place = f"{row['line']} {clean_path(row['file'])}"
         table.add_row(decimal(row["synthetic_logit"], 2), number(row["n_tokens"]), place)
@@ -342,7 +342,7 @@ def _suspect_table(worst: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:
-    table = _table(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
+    table = table_of(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
     for row in worst[:SHOWN]:
         place = f"{row['line']} {clean_path(row['file'])}"
         table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
@@ -362,7 +362,7 @@ def print_calibration(found: "Calibration") -> None:
     ]
     if found.left_out:
         parts.append(left_out_lines(found))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
 def calibration_headline(found: "Calibration") -> RenderableType:
@@ -388,7 +388,7 @@ _MODELS = {
 
 def worth_table(figures: Mapping[str, Any]) -> RenderableType:
     names = ("meant", "FPR", "recall", "precision", "AUROC", "ECE")
-    table = _table("What it is worth, and 95 % intervals", ("", LABEL), *((name, "", "right") for name in names))
+    table = table_of("What it is worth, and 95 % intervals", ("", LABEL), *((name, "", "right") for name in names))
     for key, name in _MODELS.items():
         for place, at in enumerate(figures[key].get("at", [figures[key]]) if key in figures else []):
             whole = figures[key] if place == 0 else {}
@@ -421,7 +421,7 @@ def roc_table(points: Sequence[Mapping[str, float]]) -> RenderableType:
     shown = [point for point in points if 0 < point["fpr"] <= 0.5]
     shown = shown[:: max(1, -(-len(shown) // SHOWN_POINTS))]
     names = (f"{100 * point['fpr']:.1f} %" for point in shown)
-    table = _table("ROC", ("FPR", LABEL), *((name, "", "right") for name in names))
+    table = table_of("ROC", ("FPR", LABEL), *((name, "", "right") for name in names))
     table.add_row("recall", *(f"{point['recall']:.2f}" for point in shown))
     return table
 
@@ -430,7 +430,7 @@ def part_table(what: str, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Below each name what the published rule comes to."""
     names = ("human", "synthetic", "FPR", "recall", "precision", "AUROC")
     rate = share(rows[0]["at"][0]["rate"])
-    table = _table(f"By {what}, worst first, at {rate}", (what, LABEL), *((name, "", "right") for name in names))
+    table = table_of(f"By {what}, worst first, at {rate}", (what, LABEL), *((name, "", "right") for name in names))
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for row in rows[:SHOWN_PARTS]:
         sizes = (number(row["human"]), number(row["synthetic"]))
@@ -446,7 +446,7 @@ def floor_table(rows: Sequence[Mapping[str, Any]], rate: float) -> RenderableTyp
     """Sizes without a batch on either side are left out."""
     columns = (("", LABEL), ("tokens", "", "right"), ("floor", FIGURE, "right"), ("human", "", "right"))
     columns += (("below", "", "right"), ("synthetic", "", "right"), ("below", "", "right"), ("AUROC", "", "right"))
-    table = _table(f"Entropy floors of batches: {share(rate)} of human ones may lie below", *columns)
+    table = table_of(f"Entropy floors of batches: {share(rate)} of human ones may lie below", *columns)
     for row in rows:
         floor = "too few" if row["floor_bits"] is None else f"{row['floor_bits']:.2f} bits"
         cells = [(number(row[side]["n"]), _share_within(row[side])) for side in ("human", "synthetic")]
@@ -478,7 +478,7 @@ def print_stages(found: Mapping[str, Any]) -> None:
     title = f"{size(found['bytes_compressed'])} compressed, {size(found['bytes'])} raw, "
     title += counted(found["documents"], "document")
     columns = (("stage", LABEL), ("CPU s", FIGURE, "right"), ("compressed/s", "", "right"), ("raw/s", "", "right"))
-    table = _table(
+    table = table_of(
         title, *columns, ("x decompress", "", "right"), ("x zstd -dc", FIGURE, "right"), ("wall s", NOTE, "right")
     )
     for row in found["rows"]:
@@ -494,10 +494,10 @@ def print_stages(found: Mapping[str, Any]) -> None:
         )
     note = f"Each stage includes those above it. Median of {counted(found['runs'], 'run')}, {counted(found['threads'], 'thread')}, "
     note += f"{backend['backend']} ({backend['kernels']}); rates are per CPU second."
-    _console().print(Group(table, Text(note, NOTE)))
+    console().print(Group(table, Text(note, NOTE)))
 
 
-def _table(title: str, *columns: Sequence[str]) -> Table:
+def table_of(title: str, *columns: Sequence[str]) -> Table:
     """Columns are (heading, style) or (heading, style, justify)."""
     headed = any(name for name, *_ in columns)
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))
