@@ -156,18 +156,19 @@ def test_divergence_by_chance_is_the_mean_over_deals(p, q):
     assert jsd_by_chance(joined(p, q)) == pytest.approx(wanted, rel=1e-9, abs=1e-15)
 
 
-def test_divergence_by_chance_is_what_two_halves_show():
-    """Also of frequent types, of which it is the limit."""
+@pytest.mark.parametrize(("types", "trials"), [(3000, 8), (40, 60)])
+def test_divergence_by_chance_is_what_samples_show(types, trials):
+    """Of rare types, and of frequent ones, of which it is the limit."""
     random_ = np.random.default_rng(3)
-    shares = np.array([1 / (rank + 2) for rank in range(3000)])
-    names = [f"w{rank}" for rank in range(3000)]
+    shares = np.array([1 / (rank + 2) for rank in range(types)])
+    names = [f"w{rank}" for rank in range(types)]
     found = []
-    for _ in range(8):
+    for _ in range(trials):
         sides = [random_.multinomial(n, shares / shares.sum()).tolist() for n in (20_000, 70_000)]
         p, q = ({name: c for name, c in zip(names, side, strict=True) if c} for side in sides)
         joint = joined(p, q)
         found.append(jsd_bits(joint).value / jsd_by_chance(joint))
-    assert np.mean(found) == pytest.approx(1, abs=0.03)
+    assert np.mean(found) == pytest.approx(1, abs=0.1)
 
 
 # Entropy
@@ -222,6 +223,20 @@ def test_scores_are_those_of_a_plain_implementation(p, q, prior):
     tokens = joint.tokens(np.arange(len(odds)))
     for token, difference, z in zip(tokens, odds.tolist(), scores.tolist(), strict=True):
         assert (difference, z) == pytest.approx(wanted[token.decode()], rel=1e-9, abs=1e-9)
+
+
+def test_a_type_that_is_all_of_a_corpus():
+    """Also of both, and where the rest is lost beside large numbers."""
+    for p, q in (
+        ({"a": 3}, {"a": 7}),
+        ({"a": 3}, {"b": 7}),
+        ({"a": 10**15}, {"a": 10**15, "b": 1}),
+        ({"a": 1}, {"a": 1}),
+    ):
+        joint = joined(p, q)
+        odds, scores = log_odds(joint.reference, joint.current, joint.n_reference, joint.n_current)
+        assert np.isfinite(odds).all() and np.isfinite(scores).all()
+        assert len(odds) > 1 or odds[0] == scores[0] == 0.0
 
 
 @given(COUNTS, COUNTS)
@@ -411,7 +426,7 @@ def test_estimates_say_so(trials):
 @pytest.mark.parametrize("name", ["jsd_bits", "kl_bits", "total_variation", "rarefied_delta_entropy_bits"])
 def test_estimates_are_within_their_errors(trials, name):
     scores = [(e.figures[name] - x.figures[name]) / e.standard_errors[name] for e, x in trials]
-    assert abs(np.mean(scores)) < 1.5 and np.sqrt(np.mean(np.square(scores))) < 2.5, scores
+    assert abs(np.mean(scores)) < 0.8 and 0.3 < np.sqrt(np.mean(np.square(scores))) < 1.5, scores
 
 
 def test_estimates_are_close(trials):
@@ -422,12 +437,32 @@ def test_estimates_are_close(trials):
         assert len(shared) >= 15 and all(mover.z * by_name[mover.token].z > 0 for mover in shared)
 
 
+def test_estimated_tails_are_those_of_tail_retention(backend):
+    """Which joins the samples in another way."""
+    sides = [
+        profile_of_texts(zipf_texts(3, exponent)[:80], ["n_tokens"], max_types=limit, batch_tokens=4000)
+        for exponent, limit in ((1.0, 900), (1.15, 500))
+    ]
+    for found, wanted in zip(ta.compare(*sides).tail_retention, tail_retention(*sides), strict=True):
+        assert found == pytest.approx(wanted, rel=1e-9)
+
+
 def test_equal_bounded_profiles_are_at_no_distance(backend):
     profile = profile_of_texts(zipf_texts(1, 1.0)[:60], ["n_tokens"], max_types=800, batch_tokens=4000)
     found = ta.compare(profile, profile)
     assert found.is_estimate
     for name in ("jsd_bits", "kl_bits", "total_variation", "delta_entropy_bits"):
         assert found.figures[name] == 0.0
+
+
+def test_hostile_sketches_are_refused():
+    """Rows whose cells are beyond all counts, and add up to the right sum modulo 2^64."""
+    profile = profile_of_texts(zipf_texts(1, 1.0)[:60], ["n_tokens"], max_types=800, batch_tokens=4000)
+    bounded = profile.state.bounded()
+    huge = np.full_like(bounded["count_sketch"], 1 << 63)
+    profile.state.add_bounded(bounded | {"count_sketch": huge, "document_sketch": huge})
+    with pytest.raises(ProfileError, match="sketch rows that add up"):
+        Profile.deserialize(profile.serialize())
 
 
 # Time lines
@@ -639,6 +674,16 @@ def test_texts_give_passages_and_themes(saved, shard):
         done = run(*saved[:2], *arguments)
         assert done.exit_code == 2 and "single CURRENT" in done.stderr, arguments
     assert run(*saved[:2], *texts, "--text-field", "body").exit_code == 2
+
+
+def test_movers_are_lines_without_pyarrow(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("textassay.comparison_files.find_spec", lambda name: None)
+    done = run(saved[0], saved[1], "-o", tmp_path / "out")
+    assert done.exit_code == 0 and "movers go to movers.jsonl" in done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out" / "movers.jsonl").read_text().splitlines()]
+    found = ta.compare(saved[0], saved[1])
+    assert [row["token"] for row in rows] == [mover.token for mover in (*found.rising, *found.falling)]
+    assert not (tmp_path / "out" / "movers.parquet").exists()
 
 
 def test_errors_of_the_command(saved, tmp_path):

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
     from textassay.batch import batch_entropy_audit
+    from textassay.calibration import Calibration
+    from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
     from textassay.comparison import Comparison, Timeline, compare, compare_timeline
     from textassay.detector import Detector
@@ -37,6 +39,7 @@ _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
     "BackendError": "errors",
+    "Calibration": "calibration",
     "Comparison": "comparison",
     "Detector": "detector",
     "FolderError": "errors",
@@ -57,6 +60,7 @@ _HOME = {
     "__version__": "version",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
+    "calibrate": "calibration.build",
     "check_anchor": "anchor.check",
     "compare": "comparison",
     "compare_timeline": "comparison",
@@ -71,6 +75,7 @@ __all__ = [
     "Anchor",
     "AnchorError",
     "BackendError",
+    "Calibration",
     "Comparison",
     "Detector",
     "FolderError",
@@ -91,6 +96,7 @@ __all__ = [
     "__version__",
     "batch_entropy_audit",
     "build_anchor",
+    "calibrate",
     "check_anchor",
     "compare",
     "compare_timeline",

@@ -10,11 +10,11 @@ from textassay.change_points import ChangePoint, change_points
 from textassay.divergence import contribution, jsd_bits, jsd_by_chance, kl_bits, total_variation
 from textassay.entropy_difference import Interval, at_size, delta_entropy_bits
 from textassay.errors import UsageError
-from textassay.features import Feature, signal_features, token_features
+from textassay.features import Feature, signal_features, type_features
 from textassay.joint_counts import JointCounts, joint_counts
 from textassay.movers import Mover, Movers
 from textassay.profile import Profile
-from textassay.profile_source import ProfileSource, profile_of
+from textassay.profile_source import PROFILE, ProfileSource, bigrams_of, profile_of
 from textassay.signal_drift import SignalDrift, signal_drifts
 from textassay.spectrum import Figure, Spectrum, n_types
 from textassay.tail_retention import TAIL_MASS, Decade, retention_by_decade, tail_border, total_retention
@@ -24,7 +24,6 @@ MOVERS_KEPT = 500
 """Rising and falling types each that a comparison keeps."""
 
 SHOWN = 20
-PROFILE = "profile.tap"
 SERIES = ("jsd_bits", "delta_entropy_bits", "tail_retention")
 """The figures of a time line in which changes are looked for."""
 
@@ -38,7 +37,7 @@ class Corpus:
     n_tokens: int
     n_types: float
     tokens: str
-    """The kind: word, byte or char."""
+    """The kind: word, byte, char or bigram."""
     is_estimate: bool
     """Past the type limit."""
 
@@ -66,8 +65,11 @@ class Comparison:
     vanished: Sequence[Mover]
     """Types of the reference that are not in the current corpus, the most surprising first; `new` the other way round."""
     new: Sequence[Mover]
+    rising_bigrams: Sequence[Mover]
+    """As `rising`, of 2-grams; empty unless both profiles have theirs beside them. So is `falling_bigrams`."""
+    falling_bigrams: Sequence[Mover]
     features: Sequence[Feature]
-    """What the divergence consists of: tokens, then signals, then themes, each by bits descending."""
+    """What the divergence consists of: tokens, then 2-grams, then signals, then themes, each by bits descending."""
     label: str = ""
     """The current corpus's place in a time line."""
     samples: Mapping[str, Mapping[str, int]] | None = None
@@ -163,6 +165,7 @@ class _Side:
     corpus: Corpus
     profile: Profile
     spectrum: Spectrum
+    bigrams: Profile | None
 
 
 def _read(source: ProfileSource) -> _Side:
@@ -173,7 +176,7 @@ def _read(source: ProfileSource) -> _Side:
     types = n_types(spectrum).value or 0
     kind = profile.configuration.tokens
     corpus = Corpus(name, totals["n_documents"], totals["n_tokens"], types, kind, not profile.is_exact)
-    return _Side(corpus, profile, spectrum)
+    return _Side(corpus, profile, spectrum, bigrams_of(source))
 
 
 def _check_alike(reference: _Side, current: _Side) -> None:
@@ -193,6 +196,8 @@ def _compared(reference: _Side, current: _Side, border: int, prior_tokens: float
     decades = _retained(joint, border)
     signals, left_out = signal_drifts(reference.profile, current.profile)
     scalars = _scalars(joint, entropy, rarefied)
+    bigrams = _bigrams(reference, current, prior_tokens)
+    scalars |= bigrams.figures
     values = {name: figure.value for name, figure in scalars.items()}
     values |= {"tail_retention": total_retention(decades)}
     values |= {f"tail_retention.{row['decade']}": row["retention"] for row in decades}
@@ -216,11 +221,35 @@ def _compared(reference: _Side, current: _Side, border: int, prior_tokens: float
         falling=movers.falling(MOVERS_KEPT),
         vanished=movers.vanished(SHOWN),
         new=movers.new(SHOWN),
+        rising_bigrams=bigrams.rising,
+        falling_bigrams=bigrams.falling,
         features=[
-            *token_features(movers.drivers(SHOWN), values["jsd_bits"]),
+            *type_features("token", movers.drivers(SHOWN), values["jsd_bits"]),
+            *type_features("bigram", bigrams.drivers, values.get("bigram_jsd_bits")),
             *signal_features(signals),
         ],
     )
+
+
+@dataclass(frozen=True)
+class _Bigrams:
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    rising: Sequence[Mover] = ()
+    falling: Sequence[Mover] = ()
+    drivers: Sequence[Mover] = ()
+
+
+def _bigrams(reference: _Side, current: _Side, prior_tokens: float | None) -> _Bigrams:
+    """Nothing unless both have 2-grams, and some of them."""
+    if reference.bigrams is None or current.bigrams is None:
+        return _Bigrams()
+    joint = joint_counts(reference.bigrams, current.bigrams)
+    if not joint.n_reference or not joint.n_current:
+        return _Bigrams()
+    movers = Movers(joint, contribution(joint), prior_tokens)
+    figures = {"bigram_jsd_bits": jsd_bits(joint), "bigram_jsd_by_chance_bits": Figure(jsd_by_chance(joint))}
+    figures["bigram_total_variation"] = total_variation(joint)
+    return _Bigrams(figures, movers.rising(MOVERS_KEPT), movers.falling(MOVERS_KEPT), movers.drivers(SHOWN))
 
 
 def _scalars(joint: JointCounts, entropy: Interval, rarefied: Sequence[Mapping[str, Figure]]) -> dict[str, Figure]:
@@ -304,7 +333,8 @@ def _as_dict(comparison: Comparison) -> dict[str, Any]:
         "signals": [asdict(drift) for drift in comparison.signals],
         "signals_left_out": dict(comparison.signals_left_out),
     }
-    lists = {name: getattr(comparison, name)[:SHOWN] for name in ("rising", "falling", "vanished", "new")}
+    names = ("rising", "falling", "vanished", "new", "rising_bigrams", "falling_bigrams")
+    lists = {name: getattr(comparison, name)[:SHOWN] for name in names}
     if comparison.samples is not None:
         found["samples"] = dict(comparison.samples)
     return found | {"movers": {name: [asdict(mover) for mover in movers] for name, movers in lists.items()}}

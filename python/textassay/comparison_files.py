@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ from textassay.atomic import replacing
 from textassay.comparison import Timeline
 from textassay.errors import FolderError, OutputError, OutputWarning
 from textassay.folder import json_text
+from textassay.movers import Mover
 
 REPORT, MOVERS, MOVER_LINES = "comparison.json", "movers.parquet", "movers.jsonl"
 
@@ -47,9 +48,8 @@ def _write_movers(timeline: Timeline, folder: Path) -> None:
     import pyarrow.parquet
 
     text, whole, real = pyarrow.string(), pyarrow.int64(), pyarrow.float64()
-    kinds = {"label": text, "token": text, "reference": whole, "current": whole}
-    names = ("label", "token", "log2_ratio", "log_odds", "reference_per_million", "current_per_million", "reference")
-    names += ("current", "bits", "z", "q_value")
+    kinds = {"label": text, "kind": text, "token": text, "reference": whole, "current": whole}
+    names = ("label", "kind", *(field.name for field in fields(Mover)))
     schema = pyarrow.schema([(name, kinds.get(name, real)) for name in names])
     with replacing(folder / MOVERS) as stream:
         pyarrow.parquet.write_table(
@@ -59,7 +59,10 @@ def _write_movers(timeline: Timeline, folder: Path) -> None:
 
 
 def _rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
-    """Rising types by z, then falling ones, of each current corpus."""
+    """Rising types by z, then falling ones, of each current corpus; then its 2-grams."""
     for comparison in timeline.comparisons:
-        for mover in (*comparison.rising, *comparison.falling):
-            yield {"label": comparison.label} | asdict(mover)
+        by_kind = {"token": (*comparison.rising, *comparison.falling)}
+        by_kind["bigram"] = (*comparison.rising_bigrams, *comparison.falling_bigrams)
+        for kind, movers in by_kind.items():
+            for mover in movers:
+                yield {"label": comparison.label, "kind": kind} | asdict(mover)

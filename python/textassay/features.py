@@ -12,26 +12,28 @@ from textassay.signal_drift import SignalDrift
 class Feature:
     """One feature and how far the corpora differ in it."""
 
-    kind: Literal["token", "signal", "theme"]
+    kind: Literal["token", "bigram", "signal", "theme"]
     name: str
     bits: float
-    """Jensen-Shannon divergence: of a token its addend of `jsd_bits`, of others that of the feature's own histograms."""
+    """Jensen-Shannon divergence: of a token its addend of `jsd_bits`, of a 2-gram of `bigram_jsd_bits`; of others that of the
+    feature's own histograms.
+    """
     by_chance_bits: float | None
-    """What two samples of one distribution would differ by; None of a single token."""
+    """What two samples of one distribution would differ by; None of a single type."""
     share: float | None
-    """Of a token: `bits` over `jsd_bits`. Other features overlap, and have none."""
+    """Of a token or a 2-gram: its part of the whole. Other features overlap, and have none."""
     reference: float | None
-    """Of a token occurrences per million tokens, of a signal the median, of a theme its mean part in a document; so `current`."""
+    """Of a type occurrences per million, of a signal the median, of a theme its mean part in a document; so `current`."""
     current: float | None
     examples: list[str] = field(default_factory=list)
     """Passages, if texts were given."""
 
 
-def token_features(movers: Sequence[Mover], jsd_bits: float | None) -> list[Feature]:
+def type_features(kind: Literal["token", "bigram"], movers: Sequence[Mover], jsd_bits: float | None) -> list[Feature]:
     """Of the types that `Movers.drivers` gives."""
     return [
         Feature(
-            "token",
+            kind,
             mover.token,
             mover.bits,
             None,

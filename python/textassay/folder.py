@@ -15,9 +15,11 @@ from textassay.errors import FolderError, OutputError
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "textassay.manifest/1"
+BIGRAMS = "bigrams.tap"
 OURS = (
     "summary.json",
     "profile.tap",
+    BIGRAMS,
     "documents",
     "batches.parquet",
     "batches.jsonl.zst",

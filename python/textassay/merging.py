@@ -8,7 +8,7 @@ from typing import Any
 
 from textassay.detector import Detector
 from textassay.errors import InputError
-from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.profile import Profile
 from textassay.summary import ACCOUNTS, DAMAGED_SHOWN, summary_of
 
@@ -41,10 +41,13 @@ def _detector_of(profile: Profile) -> Detector | None:
 def write_merged(
     out: str | PathLike[str], profile: Profile, summary: dict[str, Any], paths: Sequence[str | PathLike[str]]
 ) -> None:
-    """Writes profile.tap, summary.json and a manifest that names the profiles. Raises `FolderError` as a scan does."""
+    """Writes profile.tap, summary.json, bigrams.tap where all of them have one, and a manifest that names the profiles. Raises `FolderError` as a scan does."""
     folder = OutputFolder(out)
     try:
         digest = profile.save(folder.partial / "profile.tap")
+        bigrams = [Path(path) / BIGRAMS for path in paths]
+        if all(file.is_file() for file in bigrams):
+            merge_profiles(bigrams)[0].save(folder.partial / BIGRAMS)
         folder.write_json("summary.json", summary)
         names = [str(path) for path in paths]
         folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": names})

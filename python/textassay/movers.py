@@ -29,16 +29,13 @@ def log_odds(
     differences, scores = np.zeros(len(reference)), np.zeros(len(reference))
     whole = n_reference + n_current
     for i, (a, b) in enumerate(zip(reference.tolist(), current.tolist(), strict=True)):
-        prior = weight * ((a + b) / whole)
+        if a + b == whole:
+            continue  # the only type there is has no odds
+        prior, rest = weight * ((a + b) / whole), weight * ((whole - a - b) / whole)
         x, y = a + prior, b + prior
-        odds = _log_odds(y, n_current + weight - y) - _log_odds(x, n_reference + weight - x)
+        odds = math.log(y / (n_current - b + rest)) - math.log(x / (n_reference - a + rest))
         differences[i], scores[i] = odds, odds / math.sqrt(1 / x + 1 / y)
     return differences, scores
-
-
-def _log_odds(inside: float, outside: float) -> float:
-    # A corpus of one type: its odds are without limit on both sides alike.
-    return math.log(inside / outside) if outside > 0 else math.log(inside)
 
 
 @dataclass(frozen=True)

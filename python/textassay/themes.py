@@ -23,6 +23,9 @@ from textassay.features import Feature
 THEMES = 16
 BUCKETS = 1 << 16
 EXAMPLES = 3
+KINDS = {"token": "word", "bigram": "bigram"}
+"""Features of which passages are shown, and the tokens that they are."""
+
 LEAST_DOCUMENTS = 5
 MOST_DOCUMENTS = 0.5
 """A word in fewer documents, or in a greater part of them, says nothing of a theme."""
@@ -39,42 +42,44 @@ Floats = NDArray[np.float64]
 
 
 def with_examples(features: Sequence[Feature], reference: Sequence[str], current: Sequence[str]) -> list[Feature]:
-    """Tokens with up to three passages of the side on which they are more frequent, from a document each."""
-    wanted: dict[int, dict[bytes, list[str]]] = {0: {}, 1: {}}
-    for feature in features:
-        if feature.kind == "token":
-            wanted[_richer(feature)][feature.name.encode()] = []
-    for side, texts in enumerate((reference, current)):
-        missing = set(wanted[side])
-        for text in texts:
-            if not missing:
-                break
-            for token, (begin, end) in _first_of_each(text, missing).items():
-                found = wanted[side][token]
-                found.append(excerpt(text, begin, end))
-                if len(found) == EXAMPLES:
-                    missing.discard(token)
-    return [
-        replace(feature, examples=wanted[_richer(feature)][feature.name.encode()])
-        if feature.kind == "token"
-        else feature
-        for feature in features
-    ]
+    """Words and 2-grams with up to three passages of the side on which they are more frequent, from a document each."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for kind in KINDS:
+        for side, texts in enumerate((reference, current)):
+            names = [one.name for one in features if one.kind == kind and _richer(one) == side]
+            found |= {(kind, name): passages for name, passages in _passages(kind, names, texts).items()}
+    return [replace(one, examples=found.get((one.kind, one.name), one.examples)) for one in features]
 
 
 def _richer(feature: Feature) -> int:
     return int((feature.current or 0) > (feature.reference or 0))
 
 
-def _first_of_each(text: str, wanted: set[bytes]) -> dict[bytes, tuple[int, int]]:
-    """Where each wanted token first stands, in bytes."""
+def _passages(kind: str, names: Sequence[str], texts: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {name: [] for name in names}
+    missing = {name.encode() for name in names}
+    for text in texts:
+        if not missing:
+            break
+        for token, (begin, end) in _first_of_each(text, missing, kind).items():
+            passages = found[token.decode()]
+            passages.append(excerpt(text, begin, end))
+            if len(passages) == EXAMPLES:
+                missing.discard(token)
+    return found
+
+
+def _first_of_each(text: str, wanted: set[bytes], kind: str = "token") -> dict[bytes, tuple[int, int]]:
+    """Where each wanted word or 2-gram first stands, in bytes."""
     backend, data = _backend.get(), text.encode()
-    tokens = backend.tokens(data)
+    tokens = backend.tokens(data, KINDS[kind])
     present = wanted.intersection(tokens)
     if not present:
         return {}
     spans = backend.word_spans(data)
-    return {token: tuple(spans[tokens.index(token)].tolist()) for token in sorted(present)}
+    last = kind == "bigram"
+    firsts = {token: tokens.index(token) for token in sorted(present)}
+    return {token: (int(spans[at, 0]), int(spans[at + last, 1])) for token, at in firsts.items()}
 
 
 def excerpt(text: str, begin: int, end: int, length: int = EXCERPT) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
+from textassay.cli.calibrate import calibrate
 from textassay.cli.compare import compare
 from textassay.cli.errors import reported
 from textassay.cli.gate import gate
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(reported(scan))
 app.command()(reported(merge))
+app.command()(reported(calibrate))
 app.command()(reported(compare))
 app.command()(reported(gate))
 app.command()(reported(bench))

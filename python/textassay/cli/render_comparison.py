@@ -44,7 +44,9 @@ def print_timeline(timeline: Timeline) -> None:
 
 def _comparison(comparison: Comparison) -> list[RenderableType]:
     parts = [_headline(comparison), _distances(comparison)]
-    for title, movers in (("Rising", comparison.rising), ("Falling", comparison.falling)):
+    words = (("Rising", comparison.rising), ("Falling", comparison.falling))
+    pairs = (("Rising 2-grams", comparison.rising_bigrams), ("Falling 2-grams", comparison.falling_bigrams))
+    for title, movers in (*words, *pairs):
         if movers:
             parts.append(_words(title, movers))
     for title, movers in (("Vanished", comparison.vanished), ("New", comparison.new)):
@@ -138,7 +140,7 @@ def _words(title: str, movers: Sequence[Mover]) -> RenderableType:
     table = table_of(title, *columns, ("q", NOTE, "right"))
     for mover in movers[:ROWS]:
         rates = f"{_rate(mover.reference_per_million)} → {_rate(mover.current_per_million)}"
-        table.add_row(clean(mover.token, 20), _times(mover), rates, decimal(mover.z, 1), _small(mover.q_value))
+        table.add_row(clean(mover.token, 30), _times(mover), rates, decimal(mover.z, 1), _small(mover.q_value))
     return table
 
 
