@@ -349,14 +349,23 @@ def test_drift_and_tail(backend, novels, collapsed):
     assert same.passed and [check.value for check in same.checks] == [1, 0, 0]
 
 
-def test_every_figure_of_a_comparison_can_be_limited(novels, collapsed):
-    figures = compare(novels, collapsed).figures
-    assert {name for name in COMPARED if not name.startswith("bigram")} <= set(figures)
+def test_every_figure_of_a_comparison_can_be_limited(shard, tmp_path):
+    paths = shard("a.jsonl", [SEA] * 9), shard("b.jsonl", [SEA, FLAT] * 9)
+    outs = [tmp_path / "a", tmp_path / "b"]
+    for path, out in zip(paths, outs, strict=True):
+        ta.scan(path, out, bigrams=True)
+    figures = compare(*outs).figures
+    assert set(COMPARED) <= set(figures)
     text = "".join(f'[[drift]]\nfigure = "{name}"\nmin = -1e9\n' for name in figures)
     for check, (name, value) in zip(
-        gate(collapsed, policy(text), reference=novels).checks, figures.items(), strict=True
+        gate(outs[1], policy(text), reference=outs[0]).checks, figures.items(), strict=True
     ):
         assert check.value == value and check.outcome == ("no data" if value is None else "passed"), name
+    check = gate(outs[1], policy('[[drift]]\nfigure = "bigram_jsd_bits"\nmax = 0'), reference=outs[0]).checks[0]
+    assert check.places[0].name == "sea sea"
+    (outs[0] / "bigrams.tap").unlink()
+    check = gate(outs[1], policy('[[drift]]\nfigure = "bigram_jsd_bits"\nmax = 1'), reference=outs[0]).checks[0]
+    assert check.outcome == "no data"
 
 
 def test_the_reference_of_a_policy_lies_beside_it(novels, collapsed, tmp_path):

@@ -195,12 +195,12 @@ def _files(
     return worst.places()
 
 
-def drifted_tokens(comparison: Comparison) -> list[Place]:
-    """The tokens that the divergence consists of, by their bits."""
+def drifted_types(comparison: Comparison, kind: str) -> list[Place]:
+    """The tokens, or the 2-grams ("bigram"), that the divergence consists of, by their bits."""
     return [
         Place("token", feature.name, feature.bits, f"{feature.reference:.4g} → {feature.current:.4g} per million")
         for feature in comparison.features
-        if feature.kind == "token"
+        if feature.kind == kind
     ]
 
 

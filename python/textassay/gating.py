@@ -11,7 +11,7 @@ from textassay.errors import FolderError, UsageError
 from textassay.gate_places import (
     Place,
     damaged_files,
-    drifted_tokens,
+    drifted_types,
     files_by_label,
     files_by_probability,
     files_by_signal,
@@ -320,7 +320,8 @@ class _Gate:
             if drift.signal == signal:
                 before, after = drift.reference["median"], drift.current["median"]
                 return _Found(value, f"{message}, median {_shown(before)} → {_shown(after)}")
-        return _Found(value, message, places=lambda: drifted_tokens(comparison))
+        kind = "bigram" if signal.startswith("bigram") else "token"
+        return _Found(value, message, places=lambda: drifted_types(comparison, kind))
 
     def _compare(self, limit: ComparisonLimit) -> Comparison:
         """With the limit's own reference or that of all; made once."""
