@@ -18,10 +18,10 @@ import textassay as ta
 from textassay.cli.app import app
 from textassay.comparison import compare
 from textassay.errors import FolderError, InputError, UsageError
+from textassay.gate_policy import COMPARED, Policy, default_text
 from textassay.gate_reports import junit, markdown
 from textassay.gating import Check, GateResult, gate, gate_all
 from textassay.merging import merge_profiles, write_merged
-from textassay.policy import COMPARED, Policy, default_text
 from textassay.provenance import ProvenanceRules
 from textassay.scan_results import ScanResults
 

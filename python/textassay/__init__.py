@@ -23,10 +23,10 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.gate_policy import Policy
     from textassay.gating import GateResult, gate
     from textassay.illustration import illustrate
     from textassay.measuring import Scanner, measure
-    from textassay.policy import Policy
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
@@ -46,7 +46,7 @@ _HOME = {
     "GateResult": "gating",
     "InputError": "errors",
     "OutputError": "errors",
-    "Policy": "policy",
+    "Policy": "gate_policy",
     "Profile": "profile",
     "ProfileError": "errors",
     "ProvenanceClassifier": "classifier",

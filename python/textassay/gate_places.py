@@ -9,7 +9,7 @@ import numpy as np
 
 from textassay.comparison import Comparison
 from textassay.errors import FolderError
-from textassay.policy import BatchLimit, LabelLimit, Limit
+from textassay.gate_policy import BatchLimit, LabelLimit, Limit
 from textassay.scan_results import Columns, ScanResults
 
 KEPT = 100

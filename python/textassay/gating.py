@@ -20,7 +20,7 @@ from textassay.gate_places import (
     sources_by_label,
     tally_batches,
 )
-from textassay.policy import (
+from textassay.gate_policy import (
     BatchLimit,
     ComparisonLimit,
     EstimateLimit,

@@ -57,10 +57,10 @@ def gate(
     from textassay.atomic import replacing
     from textassay.errors import ProfileError, UsageError
     from textassay.folder import json_text
+    from textassay.gate_policy import Policy, default_text
     from textassay.gate_reports import junit as junit_of
     from textassay.gate_reports import markdown
     from textassay.gating import gate_all, report
-    from textassay.policy import Policy, default_text
 
     if print_policy:
         sys.stdout.write(default_text())
