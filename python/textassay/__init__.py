@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.filtering import filter_shards
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
@@ -50,6 +51,7 @@ _HOME = {
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
     "check_anchor": "anchor.check",
+    "filter_shards": "filtering",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -76,6 +78,7 @@ __all__ = [
     "batch_entropy_audit",
     "build_anchor",
     "check_anchor",
+    "filter_shards",
     "load_anchor",
     "measure",
     "scan",

@@ -33,10 +33,10 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
         if "provenance" in summary:
             parts.append(provenance_table(summary["provenance"]))
     parts.append(damage_lines(summary["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
-def _console() -> Console:
+def console() -> Console:
     # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
     return Console(highlight=False)
 
@@ -102,7 +102,7 @@ def headline(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
-    table = _table("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     errors = corpus.get("standard_errors", {})
 
     def row(name: str, value: str, note: str, figure: str | None = None) -> None:
@@ -139,7 +139,7 @@ def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
 
 def signal_table(documents: Mapping[str, Mapping[str, Any]], profile: Profile) -> RenderableType:
     columns = (("", LABEL), ("mean", FIGURE, "right"), ("median", "", "right"), ("5 %", NOTE, "right"))
-    table = _table("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
+    table = table_of("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
     for name, found in documents.items():
         show = number if is_integer(name) else decimal
         quantiles = [show(found["quantiles"][p]) for p in ("0.5", "0.05", "0.95")]
@@ -196,7 +196,7 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
     """Shares of tokens; the sources with most synthetic tokens first."""
     shares = (("verified", "right"), ("unverified", "right"), ("known", "right"), ("suspected", "right"))
     columns = (("", LABEL), ("documents", FIGURE, "right"), ("tokens", "", "right"))
-    table = _table("Provenance", *columns, *((name, "", justify) for name, justify in shares))
+    table = table_of("Provenance", *columns, *((name, "", justify) for name, justify in shares))
 
     def row(name: str, found: Mapping[str, Any] | None) -> None:
         if found is not None:
@@ -252,7 +252,7 @@ def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
 
 def print_anchor(about: Mapping[str, Any]) -> None:
     """Prints what `Anchor.describe` returned."""
-    table = _table(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     if "totals" in about:
         totals, (begin, end) = about["totals"], about["tail"]
         table.add_row("tokens", number(totals["n_tokens"]), f"of {counted(totals['n_documents'], 'document')}")
@@ -272,13 +272,13 @@ def print_anchor(about: Mapping[str, Any]) -> None:
     note = (
         Text(clean(about["note"], 500), NOTE) if about["note"] else Text("no note says who verified the text", "yellow")
     )
-    _console().print(Group(table, note))
+    console().print(Group(table, note))
 
 
 def print_check(report: Mapping[str, Any]) -> None:
     """Prints what `AnchorCheck.report` returned."""
     corpus, anchor_text = report["corpus"], report["anchor_text"]
-    table = _table(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     n, compared = number(corpus["n_documents"]), number(corpus["n_compared"])
     table.add_row(
         "corpus", number(corpus["n_over"]), f"of {n} documents overlap too much; {compared} could be compared"
@@ -300,11 +300,11 @@ def print_check(report: Mapping[str, Any]) -> None:
             parts.append(_overlap_table(title, side["worst"], sized))
     if report["inputs"]["malformed"] or report["inputs"]["files_damaged"]:
         parts.append(damage_lines(report["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
 def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:
-    table = _table(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
+    table = table_of(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
     for row in worst[:SHOWN]:
         place = f"{row['line']} {clean_path(row['file'])}"
         table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
@@ -317,7 +317,7 @@ def print_stages(found: Mapping[str, Any]) -> None:
     title = f"{size(found['bytes_compressed'])} compressed, {size(found['bytes'])} raw, "
     title += counted(found["documents"], "document")
     columns = (("stage", LABEL), ("CPU s", FIGURE, "right"), ("compressed/s", "", "right"), ("raw/s", "", "right"))
-    table = _table(
+    table = table_of(
         title, *columns, ("x decompress", "", "right"), ("x zstd -dc", FIGURE, "right"), ("wall s", NOTE, "right")
     )
     for row in found["rows"]:
@@ -333,10 +333,10 @@ def print_stages(found: Mapping[str, Any]) -> None:
         )
     note = f"Each stage includes those above it. Median of {counted(found['runs'], 'run')}, {counted(found['threads'], 'thread')}, "
     note += f"{backend['backend']} ({backend['kernels']}); rates are per CPU second."
-    _console().print(Group(table, Text(note, NOTE)))
+    console().print(Group(table, Text(note, NOTE)))
 
 
-def _table(title: str, *columns: Sequence[str]) -> Table:
+def table_of(title: str, *columns: Sequence[str]) -> Table:
     """Columns are (heading, style) or (heading, style, justify)."""
     headed = any(name for name, *_ in columns)
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))
