@@ -1,13 +1,11 @@
 """Splits shards into what is kept and what is held back, by what a scan found (docs/filter.md)."""
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textassay import _backend
 from textassay.configuration import check_limits
 from textassay.cpus import usable_cpus
 from textassay.errors import FolderError, InputError, OutputError, UsageError
 from textassay.folder import Layout, OutputFolder, json_text
 from textassay.inputs import Input, resolve_inputs
 from textassay.predicates import Comparison, Predicate, is_null, parse_predicate
-from textassay.scan_folder import BATCH_COLUMNS, PLACES, TEXT_COLUMNS, Columns, ScanFolder, ScannedInput
-from textassay.scanning import POLL_SECONDS, Progress, scan
-from textassay.signals import ANCHOR_SIGNALS, DETECTOR_SIGNALS
+from textassay.prescan import check_options, check_readable_twice, scan_of
+from textassay.scan_folder import PLACES, Columns, ScanFolder, ScannedInput
+from textassay.scanning import POLL_SECONDS, Progress
 from textassay.splitting import HELD, KEPT, REJECTED, STREAMS, Decided, Shard, Split, split_file
 from textassay.summary import inputs_of, is_damaged
 
@@ -34,7 +31,6 @@ LAYOUT = Layout((*STREAMS, REPORT), REPORT, SCHEMA)
 LEVELS = (1, 22)
 LEVEL = 3
 SUFFIX = ".jsonl.zst"
-SCAN = "scan"
 
 
 @dataclass(frozen=True)
@@ -146,23 +142,15 @@ def filter_shards(
         raise UsageError(f"level={level}: wanted a whole number from {LEVELS[0]} to {LEVELS[1]}")
     used_threads = usable_cpus() if threads is None else threads
     check_limits("word", threads=used_threads)
-    if scanned is not None and scan_options:
-        raise UsageError(f"{', '.join(scan_options)}: a scan that has been made knows its own settings")
-    if scanned is None:
-        scan_options["signals"] = _signals_for(criteria.columns(), scan_options)
+    options = check_options(scanned, criteria.columns(), scan_options)
     files = resolve_inputs(inputs)
-    _check_files(files, Path(out))
+    check_readable_twice(files)
+    _check_outside(files, Path(out))
     folder = OutputFolder(out, LAYOUT)
     try:
-        if scanned is None:
-            scanned = folder.partial / SCAN
-            paths = [os.fsdecode(file.source) for file in files if isinstance(file.source, bytes)]
-            scan(paths, scanned, threads=used_threads, on_progress=on_progress, **scan_options)
-        results = ScanFolder(scanned)
-        results.check_columns(criteria.columns())
-        job = _Job(results, criteria, files, folder.partial, level, used_threads)
-        report = job.run(on_progress)
-        shutil.rmtree(folder.partial / SCAN, ignore_errors=True)
+        with scan_of(files, scanned, folder.partial, options, used_threads, on_progress) as (results, matched):
+            results.check_columns(criteria.columns())
+            report = _Job(results, criteria, matched, folder.partial, level, used_threads).run(on_progress)
         with folder.file(REPORT) as stream:
             stream.write(json_text(report).encode())
         folder.commit()
@@ -177,28 +165,10 @@ def filter_shards(
     return FilterResult(report | {"performance": performance}, Path(out))
 
 
-def _signals_for(columns: Mapping[str, str], options: Mapping[str, Any]) -> list[str]:
-    """What a scan has to measure for these columns: as little as will do."""
-    known: tuple[str, ...] = _backend.get().SIGNALS
-    others = (*BATCH_COLUMNS, *TEXT_COLUMNS, *PLACES, "n_replaced")
-    for column in columns:
-        if column not in (*known, *others):
-            close = get_close_matches(column, (*known, *others), 3)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join((*known, *others))}"
-            raise UsageError(f"no column {column!r}: {hint}")
-    for kind, signals in (("anchor", ANCHOR_SIGNALS), ("detector", DETECTOR_SIGNALS)):
-        needing = [name for name in columns if name in signals]
-        if needing and options.get(kind) is None:
-            raise UsageError(f"{', '.join(needing)}: measuring that needs {kind}")
-    return [name for name in known if name in columns] or ["n_tokens"]
-
-
-def _check_files(files: Sequence[Input], out: Path) -> None:
-    """They are read twice, and results are put in the place of earlier ones."""
+def _check_outside(files: Sequence[Input], out: Path) -> None:
+    """Results are put in the place of earlier ones."""
     place = os.path.realpath(out)
     for file in files:
-        if isinstance(file.source, int) or file.size is None:
-            raise InputError(f"{file.name}: wanted a file, which can be read twice")
         if os.path.realpath(os.fsdecode(file.source)).startswith(os.path.join(place, "")):
             raise FolderError(f"{file.name} lies in {out}: writing there would destroy it; choose another folder")
 
@@ -210,14 +180,14 @@ class _Job:
         self,
         results: ScanFolder,
         criteria: Criteria,
-        files: Sequence[Input],
+        files: Sequence[tuple[Input, ScannedInput]],
         folder: Path,
         level: int,
         threads: int,
     ) -> None:
         self._results = results
         self._criteria = criteria
-        self._files = _matched(files, results)
+        self._files = files
         self._folder = folder
         self._level = level
         self._at_once = min(threads, len(files))
@@ -355,15 +325,6 @@ class _Job:
                 "bytes_compressed": shard.bytes_compressed,
             }
         return row
-
-
-def _matched(files: Sequence[Input], results: ScanFolder) -> list[tuple[Input, ScannedInput]]:
-    taken: dict[Path, str] = {}
-    matched = [(file, results.input_of(file)) for file in files]
-    for file, scanned in matched:
-        if taken.setdefault(scanned.documents, file.name) != file.name:
-            raise InputError(f"{taken[scanned.documents]} and {file.name} are the same input of the scan")
-    return matched
 
 
 def _n_null(rule: Rule, chunk: Columns) -> int:
