@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         UsageError,
     )
     from textassay.filtering import filter_shards
+    from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
+    from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
     from textassay.version import __version__
@@ -54,7 +56,9 @@ _HOME = {
     "filter_shards": "filtering",
     "load_anchor": "anchor",
     "measure": "measuring",
+    "sample_documents": "sampling",
     "scan": "scanning",
+    "take_labels": "labels",
 }
 
 __all__ = [
@@ -81,7 +85,9 @@ __all__ = [
     "filter_shards",
     "load_anchor",
     "measure",
+    "sample_documents",
     "scan",
+    "take_labels",
 ]
 
 

@@ -71,6 +71,7 @@ class ScanFolder:
         try:
             self.settings: Mapping[str, Any] = dict(content["settings"])
             self.max_window_log = int(self.settings["max_window_log"])
+            self.text_fields = [[str(part) for part in path] for path in self.settings["text_fields"]]
             self.inputs = tuple(self._input(entry) for entry in content["inputs"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = "the profile is a merged one" if "profiles" in content else f"{MANIFEST}: {error!r}"

@@ -12,6 +12,7 @@ from textassay.cli.bench import bench
 from textassay.cli.errors import reported
 from textassay.cli.filter import filter_
 from textassay.cli.merge import merge
+from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
 
@@ -28,6 +29,8 @@ app = typer.Typer(
 app.command()(reported(scan))
 app.command()(reported(merge))
 app.command("filter")(reported(filter_))
+app.command()(reported(sample))
+app.command()(reported(labels))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 

@@ -2,28 +2,30 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from textassay.cli.errors import DAMAGED, say
 from textassay.cli.options import (
+    AnchorFile,
+    BatchTokens,
+    DetectorChoice,
     IdField,
     Json,
     MalformedBudget,
+    MaxRecordBytes,
+    MaxWindow,
+    ProvenanceFile,
     Quiet,
+    Scanned,
     TextFields,
     Threads,
     option,
     parse_budget,
-    parse_size,
-    parse_window,
-    split_list,
+    scan_options,
 )
 from textassay.cli.progress import ProgressLine
-
-if TYPE_CHECKING:
-    from textassay.detector import Detector
 
 PREDICATE = "for which a predicate holds, as 'perplexity > 1000 and provenance != human_verified'"
 
@@ -39,21 +41,16 @@ def filter_(
     entropy_floor: Annotated[
         float | None, option("entropy-floor", "Bits per token; documents of batches below it are held.")
     ] = None,
-    scanned: Annotated[
-        Path | None,
-        typer.Option(
-            "--scan", help="What `scan -o` wrote of these inputs: nothing is measured again.", show_default=False
-        ),
-    ] = None,
+    scanned: Scanned = None,
     level: Annotated[int, option("level", "Level of zstd, 1 to 22.")] = 3,
     text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
     id_field: IdField = "id",
-    anchor: Annotated[Path | None, option("anchor", "Anchor file, for perplexity, oov_rate and tail_share.")] = None,
-    provenance: Annotated[Path | None, option("provenance", "Rules (TOML) that label each document.")] = None,
-    detector: Annotated[str | None, option("detector", "A detector's folder, or default.")] = None,
-    batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
-    max_record_bytes: Annotated[str, option("max-record-bytes", "Longer records are malformed.")] = "64M",
-    max_window: Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")] = "27",
+    anchor: AnchorFile = None,
+    provenance: ProvenanceFile = None,
+    detector: DetectorChoice = None,
+    batch_tokens: BatchTokens = "1M",
+    max_record_bytes: MaxRecordBytes = "64M",
+    max_window: MaxWindow = "27",
     threads: Threads = None,
     malformed_budget: MalformedBudget = "0",
     as_json: Json = False,
@@ -63,18 +60,8 @@ def filter_(
     from textassay.filtering import filter_shards
 
     budget = parse_budget(malformed_budget)
-    measuring: dict[str, Any] = {}
-    if scanned is None:
-        measuring = {
-            "text_fields": split_list(text_field),
-            "id_field": id_field,
-            "anchor": anchor,
-            "provenance": provenance,
-            "detector": _detector(detector),
-            "batch_tokens": parse_size("batch-tokens", batch_tokens),
-            "max_record_bytes": parse_size("max-record-bytes", max_record_bytes),
-            "max_window_log": parse_window(max_window),
-        }
+    given = (text_field, id_field, anchor, provenance, detector, batch_tokens, max_record_bytes, max_window)
+    measuring = {} if scanned is not None else scan_options(*given)
     with ProgressLine(quiet or as_json) as progress:
         result = filter_shards(
             inputs,
@@ -103,11 +90,3 @@ def filter_(
         found = result.report["inputs"]
         say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
         raise typer.Exit(DAMAGED)
-
-
-def _detector(choice: str | None) -> "Detector | None":
-    if choice is None:
-        return None
-    from textassay.detector import Detector
-
-    return Detector.default() if choice == "default" else Detector.load(choice)

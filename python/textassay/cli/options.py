@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textassay.cli.settings import variable_of
 from textassay.errors import UsageError
+
+if TYPE_CHECKING:
+    from textassay.detector import Detector
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -68,3 +71,48 @@ MalformedBudget = Annotated[
     str,
     option("malformed-budget", "Malformed records allowed before the exit code is 3: number, share or percentage."),
 ]
+
+# For commands that decide by a scan: by one that was made, or by one that they make.
+
+Scanned = Annotated[
+    Path | None,
+    typer.Option("--scan", help="What `scan -o` wrote of these inputs: nothing is measured again.", show_default=False),
+]
+AnchorFile = Annotated[Path | None, option("anchor", "Anchor file, for perplexity, oov_rate and tail_share.")]
+ProvenanceFile = Annotated[Path | None, option("provenance", "Rules (TOML) that label each document.")]
+DetectorChoice = Annotated[str | None, option("detector", "A detector's folder, or default.")]
+BatchTokens = Annotated[str, option("batch-tokens", "Tokens that close a batch.")]
+MaxRecordBytes = Annotated[str, option("max-record-bytes", "Longer records are malformed.")]
+MaxWindow = Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")]
+
+
+def scan_options(
+    text_field: list[str],
+    id_field: str,
+    anchor: Path | None,
+    provenance: Path | None,
+    detector: str | None,
+    batch_tokens: str,
+    max_record_bytes: str,
+    max_window: str,
+) -> dict[str, Any]:
+    """Of `scanning.scan`."""
+    return {
+        "text_fields": split_list(text_field),
+        "id_field": id_field,
+        "anchor": anchor,
+        "provenance": provenance,
+        "detector": chosen_detector(detector),
+        "batch_tokens": parse_size("batch-tokens", batch_tokens),
+        "max_record_bytes": parse_size("max-record-bytes", max_record_bytes),
+        "max_window_log": parse_window(max_window),
+    }
+
+
+def chosen_detector(choice: str | None) -> "Detector | None":
+    """The package's own for `default`, otherwise the one in that folder."""
+    if choice is None:
+        return None
+    from textassay.detector import Detector
+
+    return Detector.default() if choice == "default" else Detector.load(choice)

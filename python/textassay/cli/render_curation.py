@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from textassay.cli.render import (
@@ -51,6 +52,55 @@ def print_filter(report: Mapping[str, Any]) -> None:
     if inputs["malformed"] or inputs["files_damaged"]:
         parts.append(damage_lines(inputs))
     _print(parts)
+
+
+def print_sample(strata: Mapping[str, Mapping[str, int]]) -> None:
+    """Prints how many documents of each stratum `sample_documents` drew."""
+    shown = table_of(
+        "", ("drawn", FIGURE, "right"), ("documents", "", "right"), ("each for", NOTE, "right"), ("stratum", LABEL)
+    )
+    for name, row in strata.items():
+        weight = row["documents"] / row["sampled"]
+        shown.add_row(number(row["sampled"]), number(row["documents"]), number(weight), clean(name, 120))
+    _print([shown])
+
+
+def print_labels(report: Mapping[str, Any]) -> None:
+    """Prints what `take_labels` reported."""
+    title = f"{counted(report['labelled'], 'label')} for {counted(report['documents'], 'document')}"
+    shown = table_of(title, ("", LABEL), ("", FIGURE, "right"), ("", "", "right"), ("", NOTE))
+    _add_estimate(shown, "synthetic", report["synthetic_share"], "of all documents")
+    if report["predicted"] is not None:
+        _add_quality(shown, report, f"of those with {clean(report['predicted'], 80)}")
+    parts: list[RenderableType] = [shown]
+    if "second" in report:
+        second = report["second"]
+        kappa = (
+            "–" if second["kappa"] is None else f"{second['kappa']:.2f} ({second['low']:.2f} – {second['high']:.2f})"
+        )
+        title = f"{clean(second['field'], 40)}: kappa {kappa}; {share(second['agreed'])} of {counted(second['n'], 'item')} alike"
+        other = table_of(title, ("", LABEL), ("", FIGURE, "right"), ("", "", "right"), ("", NOTE))
+        _add_quality(other, second, "of those it calls synthetic")
+        parts.append(other)
+    if report["covered"] < 1:
+        missing = share(1 - report["covered"])
+        parts.append(
+            Text(f"{missing} of the documents are in strata without a label: the figures are of the others", BAD)
+        )
+    _print(parts)
+
+
+def _add_quality(shown: Table, figures: Mapping[str, Any], what: str) -> None:
+    _add_estimate(shown, "precision", figures["precision"], what)
+    _add_estimate(shown, "recall", figures["recall"], "of the synthetic documents")
+    _add_estimate(shown, "false alarms", figures["false_positive_rate"], "of the human documents")
+
+
+def _add_estimate(shown: Table, name: str, found: Mapping[str, float] | None, what: str) -> None:
+    if found is None:
+        shown.add_row(name, "–", "", f"{what}, of which there is none in the sample")
+    else:
+        shown.add_row(name, share(found["value"]), f"{share(found['low'])} – {share(found['high'])}", what)
 
 
 def _print(parts: Sequence[RenderableType]) -> None:

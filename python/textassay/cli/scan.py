@@ -17,6 +17,7 @@ from textassay.cli.options import (
     TextFields,
     Threads,
     Tokens,
+    chosen_detector,
     option,
     parse_budget,
     parse_size,
@@ -26,7 +27,6 @@ from textassay.cli.options import (
 from textassay.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from textassay.detector import Detector
     from textassay.scanning import ScanResult
 
 
@@ -80,7 +80,7 @@ def scan(
             text_fields=split_list(text_field),
             id_field=id_field,
             anchor=anchor,
-            detector=_detector(detector),
+            detector=chosen_detector(detector),
             lexicon=None if markers is None else load_lexicon(markers),
             provenance=provenance,
             batch_tokens=parse_size("batch-tokens", batch_tokens),
@@ -99,14 +99,6 @@ def scan(
         found = result.summary["inputs"]
         say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
         raise typer.Exit(DAMAGED)
-
-
-def _detector(choice: str | None) -> "Detector | None":
-    if choice is None:
-        return None
-    from textassay.detector import Detector
-
-    return Detector.default() if choice == "default" else Detector.load(choice)
 
 
 def _print(result: "ScanResult", as_json: bool) -> None:
