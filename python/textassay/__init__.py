@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textassay.filtering import filter_shards
     from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
+    from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
     from textassay.sampling import sample_documents
@@ -39,6 +40,7 @@ _HOME = {
     "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
+    "MixPolicy": "mixing",
     "OutputError": "errors",
     "Profile": "profile",
     "ProfileError": "errors",
@@ -56,6 +58,7 @@ _HOME = {
     "filter_shards": "filtering",
     "load_anchor": "anchor",
     "measure": "measuring",
+    "plan_mix": "mixing",
     "sample_documents": "sampling",
     "scan": "scanning",
     "take_labels": "labels",
@@ -68,6 +71,7 @@ __all__ = [
     "Detector",
     "FolderError",
     "InputError",
+    "MixPolicy",
     "OutputError",
     "Profile",
     "ProfileError",
@@ -85,6 +89,7 @@ __all__ = [
     "filter_shards",
     "load_anchor",
     "measure",
+    "plan_mix",
     "sample_documents",
     "scan",
     "take_labels",

@@ -12,6 +12,7 @@ from textassay.cli.bench import bench
 from textassay.cli.errors import reported
 from textassay.cli.filter import filter_
 from textassay.cli.merge import merge
+from textassay.cli.mix import mix
 from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
@@ -31,6 +32,7 @@ app.command()(reported(merge))
 app.command("filter")(reported(filter_))
 app.command()(reported(sample))
 app.command()(reported(labels))
+app.command()(reported(mix))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 

@@ -24,6 +24,8 @@ from textassay.cli.render import (
     table_of,
 )
 
+WEIGHTS_SHOWN = 20
+
 
 def print_filter(report: Mapping[str, Any]) -> None:
     """Prints what `filter_shards` reported."""
@@ -101,6 +103,55 @@ def _add_estimate(shown: Table, name: str, found: Mapping[str, float] | None, wh
         shown.add_row(name, "–", "", f"{what}, of which there is none in the sample")
     else:
         shown.add_row(name, share(found["value"]), f"{share(found['low'])} – {share(found['high'])}", what)
+
+
+def print_mix(report: Mapping[str, Any]) -> None:
+    """Prints what `plan_mix` reported."""
+    if not report["feasible"]:
+        lines = [Text("No mix meets the policy: these limits clash, each with the others.", BAD)]
+        if report["tokens_at_most"] is not None:
+            lines.append(
+                Text(f"It could be met with {report['tokens_at_most']:,} tokens; wanted are {report['tokens']:,}.")
+            )
+        _print([_conflict_table(report), Group(*lines)])
+        return
+    natural, achieved = report["natural"], report["achieved"]
+    title = f"{counted(report['tokens'], 'token')} of {number(report['tokens_available'])} there are"
+    shown = table_of(title, ("", LABEL), ("as it is", "", "right"), ("mixed", FIGURE, "right"))
+    for name, now in (("synthetic", "synthetic"), ("tail_share", "tail_share")):
+        if now in achieved:
+            shown.add_row(name, share(natural[now]), share(achieved[now]))
+    for kind in ("labels", "sources"):
+        for name in achieved[kind]:
+            shown.add_row(clean(name, 40), share(natural[kind][name]), share(achieved[kind][name]))
+    binding = table_of("Limits that bind", ("", LABEL), ("", NOTE))
+    for limit, price in report["binding"].items():
+        binding.add_row(clean(limit, 60), "" if price is None else f"{price / 100:.2g} bits nearer for 0.01 more")
+    parts: list[RenderableType] = [shown, *([binding] if report["binding"] else []), _weight_table(report["weights"])]
+    parts.append(
+        Text(
+            f"{report['divergence_bits']:.4f} bits from the shares as they are: the least that the policy allows.", GOOD
+        )
+    )
+    _print(parts)
+
+
+def _conflict_table(report: Mapping[str, Any]) -> Table:
+    shown = table_of("", ("limit", LABEL), ("alone it would do at", FIGURE, "right"))
+    for conflict in report["conflicts"]:
+        shown.add_row(clean(conflict["limit"], 60), "–" if conflict["needed"] is None else f"{conflict['needed']:.4g}")
+    return shown
+
+
+def _weight_table(weights: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (("epochs", FIGURE, "right"), ("share", "", "right"), ("tokens", "", "right"))
+    shown = table_of("", *columns, ("label", LABEL), ("source", LABEL))
+    for row in sorted(weights, key=lambda row: -row["share"])[:WEIGHTS_SHOWN]:
+        label = row["label"] or "–"
+        shown.add_row(
+            f"{row['epochs']:.3f}", share(row["share"]), number(row["tokens"]), label, clean(row["source"], 40)
+        )
+    return shown
 
 
 def _print(parts: Sequence[RenderableType]) -> None:
