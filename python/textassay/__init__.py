@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from textassay.anchor.check import check_anchor
     from textassay.batch import batch_entropy_audit
     from textassay.classifier import ProvenanceClassifier
+    from textassay.clusters import preserve_clusters
     from textassay.detector import Detector
     from textassay.errors import (
         AnchorError,
@@ -59,6 +60,7 @@ _HOME = {
     "load_anchor": "anchor",
     "measure": "measuring",
     "plan_mix": "mixing",
+    "preserve_clusters": "clusters",
     "sample_documents": "sampling",
     "scan": "scanning",
     "take_labels": "labels",
@@ -90,6 +92,7 @@ __all__ = [
     "load_anchor",
     "measure",
     "plan_mix",
+    "preserve_clusters",
     "sample_documents",
     "scan",
     "take_labels",

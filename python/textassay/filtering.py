@@ -30,7 +30,6 @@ REPORT = "filter.json"
 LAYOUT = Layout((*STREAMS, REPORT), REPORT, SCHEMA)
 LEVELS = (1, 22)
 LEVEL = 3
-SUFFIX = ".jsonl.zst"
 
 
 @dataclass(frozen=True)
@@ -230,10 +229,13 @@ class _Job:
 
     def _split(self, index: int) -> tuple[Split, RuleCounts, list[Shard]]:
         scanned = self._files[index][1]
-        # As the file of its rows is called: safe, unique, and the same on every node that filters a part of the inputs.
-        name = scanned.documents.name.removesuffix(".parquet").removesuffix(SUFFIX) + SUFFIX
         shards = [
-            Shard(self._folder / stream / name, self._level, self._threads_each, is_wanted=stream != STREAMS[REJECTED])
+            Shard(
+                self._folder / stream / scanned.shard_name,
+                self._level,
+                self._threads_each,
+                is_wanted=stream != STREAMS[REJECTED],
+            )
             for stream in STREAMS
         ]
         counts = RuleCounts.zero(len(self._criteria.rules))

@@ -154,5 +154,23 @@ def _weight_table(weights: Sequence[Mapping[str, Any]]) -> Table:
     return shown
 
 
+def print_clusters(report: Mapping[str, Any]) -> None:
+    """Prints what `preserve_clusters` reported."""
+    columns = (("weight", FIGURE, "right"), ("reference", "", "right"), ("corpus", "", "right"), ("mixed", "", "right"))
+    shown = table_of("Clusters, by their share of the reference", *columns, ("such as", NOTE))
+    for row in sorted(report["clusters"], key=lambda row: -row["reference_share"])[:WEIGHTS_SHOWN]:
+        shares = (share(row[name]) for name in ("reference_share", "corpus_share", "share"))
+        such_as = next(iter(row["reference_examples"] + row["corpus_examples"]), "")
+        shown.add_row(f"{row['weight']:.3f}", *shares, clean(such_as, 40))
+    before, after = report["divergence_bits"]["before"], report["divergence_bits"]["after"]
+    line = f"Jensen-Shannon divergence from the reference: {before:.4f} bits, weighted {after:.4f}."
+    lines = [Text(line, GOOD)]
+    if report["unmet"]:
+        lines.append(
+            Text(f"{share(report['unmet'])} of the reference is in clusters of which the corpus has nothing.", BAD)
+        )
+    _print([shown, Group(*lines)])
+
+
 def _print(parts: Sequence[RenderableType]) -> None:
     console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
