@@ -18,7 +18,7 @@ from textassay.cpus import usable_cpus
 from textassay.errors import FolderError, InputError, OutputError, UsageError
 from textassay.folder import Layout, OutputFolder, json_text
 from textassay.inputs import Input, resolve_inputs
-from textassay.predicates import Comparison, Predicate, is_null, parse_predicate
+from textassay.predicates import Comparison, Junction, Predicate, is_null, parse_predicate
 from textassay.prescan import check_options, check_readable_twice, scan_of
 from textassay.scan_folder import PLACES, Columns, ScanFolder, ScannedInput
 from textassay.scanning import POLL_SECONDS, Progress
@@ -68,14 +68,7 @@ class Criteria:
 
     def columns(self) -> dict[str, str]:
         """The columns that the rules look at, each with its kind."""
-        found: dict[str, str] = {}
-        for rule in self.rules:
-            for column, kind in rule.predicate.columns().items():
-                if found.get(column, "any") == "any":
-                    found[column] = kind
-                elif kind not in ("any", found[column]):
-                    raise UsageError(f"{column} is compared with a number and with a text")
-        return found
+        return Junction(tuple(rule.predicate for rule in self.rules), is_and=False).columns()
 
     def held_by(self, columns: Columns) -> NDArray[np.bool_]:
         """Shape (rules, documents): which rule holds back which document."""
@@ -252,7 +245,7 @@ class _Job:
     def _split_into(self, shards: Sequence[Shard], index: int, counts: RuleCounts) -> Split:
         file, scanned = self._files[index]
         if scanned.outcome["status"] == "unreadable":
-            return Split(np.zeros(3, np.int64), np.zeros(3, np.int64), str(scanned.outcome["reason"]))
+            return Split(np.zeros(3, np.int64), np.zeros(3, np.int64))
         assert isinstance(file.source, bytes)
         decided = self._decide(scanned, counts)
         try:
@@ -290,7 +283,10 @@ class _Job:
         counts = RuleCounts.zero(len(self._criteria.rules))
         for _, own, _ in done:
             counts.add(own)
-        rows = [self._file_report(file, scanned, *one) for (file, scanned), one in zip(self._files, done, strict=True)]
+        rows = [
+            self._file_report(file, scanned, split, shards)
+            for (file, scanned), (split, _, shards) in zip(self._files, done, strict=True)
+        ]
         inputs = inputs_of([file.name for file, _ in self._files], outcomes)
         totals = {
             stream: {key: sum(row[stream][key] for row in rows) for key in rows[0][stream] if key != "path"}
@@ -311,9 +307,7 @@ class _Job:
             "files": rows,
         }
 
-    def _file_report(
-        self, file: Input, scanned: ScannedInput, split: Split, counts: RuleCounts, shards: Sequence[Shard]
-    ) -> dict[str, Any]:
+    def _file_report(self, file: Input, scanned: ScannedInput, split: Split, shards: Sequence[Shard]) -> dict[str, Any]:
         row: dict[str, Any] = {"input": file.name, "size": file.size, "digest": scanned.digest}
         for stream, shard, lines, size in zip(STREAMS, shards, split.lines.tolist(), split.bytes.tolist(), strict=True):
             malformed = scanned.outcome["malformed"]

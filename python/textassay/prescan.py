@@ -17,6 +17,8 @@ from textassay.scanning import Progress, has_pyarrow, scan
 from textassay.signals import ANCHOR_SIGNALS, DETECTOR_SIGNALS
 
 FOLDER = "scan"
+VERDICT_SIGNALS = ("n_tokens", "synthetic_logit")
+"""What a detector's verdict on a document is given by, in its column `provenance`."""
 
 
 def check_options(
@@ -87,4 +89,5 @@ def _signals_for(columns: Mapping[str, str], options: Mapping[str, Any]) -> list
         needing = [name for name in columns if name in signals]
         if needing and options.get(kind) is None:
             raise UsageError(f"{', '.join(needing)}: measuring that needs {kind}")
-    return [name for name in known if name in columns] or ["n_tokens"]
+    wanted = {*columns, *(VERDICT_SIGNALS if "provenance" in columns else ())}
+    return [name for name in known if name in wanted] or ["n_tokens"]

@@ -44,10 +44,9 @@ class Shard:
         self.bytes_compressed = 0
         self._is_wanted = is_wanted
         # Without a thread of its own the encoder cuts the input elsewhere, and the file would be another one.
-        parameters = zstandard.ZstdCompressionParameters.from_level(
+        self._parameters = zstandard.ZstdCompressionParameters.from_level(
             level, threads=max(1, threads), write_checksum=True, write_content_size=False
         )
-        self._compressor = zstandard.ZstdCompressor(compression_params=parameters)
         self._file: BinaryIO | None = None
 
     @property
@@ -57,7 +56,8 @@ class Shard:
     def write(self, pieces: Sequence[memoryview]) -> None:
         if self._file is None:
             self._file = self.path.open("wb")
-            self._frame = self._compressor.stream_writer(self._file, closefd=False)
+            compressor = zstandard.ZstdCompressor(compression_params=self._parameters)
+            self._frame = compressor.stream_writer(self._file, closefd=False)
         self._frame.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def close(self) -> None:
@@ -66,6 +66,7 @@ class Shard:
             self.write([memoryview(b"")])
         if self._file is not None:
             self._frame.close()
+            del self._frame  # tens of MB of the encoder's
             self._file.flush()
             os.fsync(self._file.fileno())
             self.bytes_compressed = self._file.tell()
@@ -78,11 +79,10 @@ class Shard:
 
 
 class Split(NamedTuple):
-    """Lines and bytes that went to each of STREAMS; `damage`: why the file ended early, empty where it did not."""
+    """Lines and bytes that went to each of STREAMS."""
 
     lines: NDArray[np.int64]
     bytes: NDArray[np.int64]
-    damage: str
 
 
 def split_file(
@@ -118,7 +118,7 @@ def split_file(
         position += size
         on_block(size, int(n_lines[KEPT] + n_lines[HELD]))
     decisions.end()
-    return Split(lines, sizes, decompressor.damage)
+    return Split(lines, sizes)
 
 
 def _line_begins(block: NDArray[np.uint8], is_open: bool, at_start: bool) -> NDArray[np.int64]:
