@@ -63,7 +63,7 @@ def _n_effective(strata: Sequence[LabelledStratum], part: Indicator, whole: Indi
         n = len(stratum.synthetic)
         residual = of_part - a / b * of_whole
         variance += stratum.documents * (stratum.documents - n) * residual.var() / n
-    return a / b * (1 - a / b) * b * b / variance if variance else inf
+    return float(a / b * (1 - a / b) * b * b / variance) if variance else inf
 
 
 def _with_two_more(stratum: LabelledStratum) -> tuple[Mask, Mask]:
