@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from textassay.calibration import Calibration
     from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
+    from textassay.clusters import preserve_clusters
     from textassay.comparison import Comparison, Timeline, compare, compare_timeline
     from textassay.detector import Detector
     from textassay.errors import (
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.filtering import filter_shards
     from textassay.illustration import illustrate
+    from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
+    from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
+    from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
     from textassay.version import __version__
@@ -42,6 +47,7 @@ _HOME = {
     "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
+    "MixPolicy": "mixing",
     "OutputError": "errors",
     "Profile": "profile",
     "ProfileError": "errors",
@@ -61,9 +67,14 @@ _HOME = {
     "compare": "comparison",
     "compare_timeline": "comparison",
     "illustrate": "illustration",
+    "filter_shards": "filtering",
     "load_anchor": "anchor",
     "measure": "measuring",
+    "plan_mix": "mixing",
+    "preserve_clusters": "clusters",
+    "sample_documents": "sampling",
     "scan": "scanning",
+    "take_labels": "labels",
 }
 
 __all__ = [
@@ -75,6 +86,7 @@ __all__ = [
     "Detector",
     "FolderError",
     "InputError",
+    "MixPolicy",
     "OutputError",
     "Profile",
     "ProfileError",
@@ -93,10 +105,15 @@ __all__ = [
     "check_anchor",
     "compare",
     "compare_timeline",
+    "filter_shards",
     "illustrate",
     "load_anchor",
     "measure",
+    "plan_mix",
+    "preserve_clusters",
+    "sample_documents",
     "scan",
+    "take_labels",
 ]
 
 

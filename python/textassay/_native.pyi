@@ -272,6 +272,17 @@ class Scan:
     def profile(self) -> ProfileState:
         """The profile, the same object each time; complete once `next` has returned None. Raises RuntimeError before."""
 
+class Decompressor:
+    """The uncompressed bytes of a file (zstd, gzip, plain), as a scan decodes them: of a damaged file the same bytes come out before the damage."""
+
+    def __init__(self, path: bytes, *, max_window_log: int = 27) -> None:
+        """Raises OSError where the file cannot be read, ValueError on a window out of range."""
+    def read_into(self, memory: NDArray[np.uint8]) -> int:
+        """Fills `memory` from its front and returns how many bytes that were: fewer than there is room for only at the end. Not for two threads at once."""
+    @property
+    def damage(self) -> str:
+        """Why the file ended early, once its end has been read; empty where it did not."""
+
 class Anchor:
     """Views of an anchor's arrays (textassay.anchor.file), for Measurer and Scan. Whatever the numbers inside the arrays are, no look-up leaves them."""
 

@@ -7,6 +7,7 @@ from textassay._numba.anchor import Anchor, fill_table
 from textassay._numba.backend import available_kernels, backend_info, use_kernels
 from textassay._numba.batches import BATCH_SIGNALS
 from textassay._numba.count_ids import count_ids
+from textassay._numba.decompressor import Decompressor
 from textassay._numba.detector import Detector
 from textassay._numba.documents import INTEGER_SIGNALS, SIGNALS
 from textassay._numba.fixed_log import log2_times
@@ -23,6 +24,7 @@ __all__ = [
     "INTEGER_SIGNALS",
     "SIGNALS",
     "Anchor",
+    "Decompressor",
     "Detector",
     "Measurer",
     "ProfileState",

@@ -12,7 +12,10 @@ from textassay.cli.bench import bench
 from textassay.cli.calibrate import calibrate
 from textassay.cli.compare import compare
 from textassay.cli.errors import reported
+from textassay.cli.filter import filter_
 from textassay.cli.merge import merge
+from textassay.cli.mix import mix
+from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
 
@@ -30,6 +33,10 @@ app.command()(reported(scan))
 app.command()(reported(merge))
 app.command()(reported(calibrate))
 app.command()(reported(compare))
+app.command("filter")(reported(filter_))
+app.command()(reported(sample))
+app.command()(reported(labels))
+app.command()(reported(mix))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 
