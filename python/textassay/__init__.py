@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textassay import collapse, simulate
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
@@ -55,6 +56,9 @@ _HOME = {
     "scan": "scanning",
 }
 
+# Public modules, loaded on first access as well.
+_MODULES = ("collapse", "simulate")
+
 __all__ = [
     "Anchor",
     "AnchorError",
@@ -76,13 +80,17 @@ __all__ = [
     "batch_entropy_audit",
     "build_anchor",
     "check_anchor",
+    "collapse",
     "load_anchor",
     "measure",
     "scan",
+    "simulate",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"textassay.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'textassay' has no attribute {name!r}")
     value = getattr(import_module(f"textassay.{_HOME[name]}"), name)

@@ -323,7 +323,5 @@ class Sampler:
     def sample(self, seed: int, first: int, n: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """Documents first ... first + n - 1 of the stream `seed` (uint64): their words and n + 1 offsets."""
 
-def measure_documents(
-    words: NDArray[np.uint32], offsets: NDArray[np.int64], n_words: int
-) -> dict[str, NDArray[Any]]:
+def measure_documents(words: NDArray[np.uint32], offsets: NDArray[np.int64], n_words: int) -> dict[str, NDArray[Any]]:
     """`n_tokens`, `n_types`, `n_sentences` (int64), `entropy_bits`, `mattr`, `burstiness` (float64, NaN for null) of documents, as of their text. Raises ValueError on words that are not below `n_words`."""

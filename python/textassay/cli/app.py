@@ -9,10 +9,12 @@ import typer
 
 from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
+from textassay.cli.collapse import collapse
 from textassay.cli.errors import reported
 from textassay.cli.merge import merge
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
+from textassay.cli.simulate import simulate
 
 app = typer.Typer(
     name="textassay",
@@ -26,6 +28,8 @@ app = typer.Typer(
 )
 app.command()(reported(scan))
 app.command()(reported(merge))
+app.command()(reported(collapse))
+app.command()(reported(simulate))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 

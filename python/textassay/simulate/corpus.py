@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from typing import Any
 
@@ -93,7 +94,7 @@ class Vocabulary:
 
     def words(self) -> list[str]:
         data, offsets = self.token_bytes.tobytes(), self.offsets.tolist()
-        return [data[begin:end].decode() for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
+        return [data[begin:end].decode() for begin, end in pairwise(offsets)]
 
 
 class _Pool:
@@ -214,5 +215,3 @@ def _renumbered(corpus: Corpus, token_bytes: NDArray[np.uint8], offsets: Offsets
     kept = token_bytes[: offsets[-1]][np.repeat(occurs, lengths)]
     vocabulary = Vocabulary(kept, np.concatenate([[0], np.cumsum(lengths[occurs])]).astype(np.int64))
     return Corpus(numbers[corpus.words], corpus.offsets), vocabulary
-
-

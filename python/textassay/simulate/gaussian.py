@@ -1,9 +1,14 @@
 """The published minimal simulation: one Gaussian, fitted to its own samples again and again."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from textassay.errors import UsageError
+from textassay.simulate.settings import Settings
+
+SCHEMA = "textassay.minimal-simulation/1"
 
 THRESHOLD = 5.0
 """What lies above is the tail: nearly all of it belongs to the rare mode."""
@@ -12,9 +17,7 @@ _COMMON_SHARE = 0.97
 _RARE_MEAN = 8.0
 
 
-def recursive_resample(
-    generations: int = 8, n: int = 5000, anchor_frac: float = 0.0, seed: int = 0
-) -> list[float]:
+def recursive_resample(generations: int = 8, n: int = 5000, anchor_frac: float = 0.0, seed: int = 0) -> list[float]:
     """The share of each generation's sample that lies above 5.0.
 
     The real distribution is 0.97 N(0, 1) + 0.03 N(8, 1). Each generation fits one Gaussian (mean, population standard
@@ -36,6 +39,18 @@ def recursive_resample(
         kept = int(n * (1 - anchor_frac)) if anchor_frac else n
         sample = np.concatenate([drawn[:kept], _real(random, n - kept)]) if kept < n else drawn
     return shares
+
+
+def minimal_report(settings: Settings, out: object, write_text: bool) -> dict[str, Any]:
+    """`recursive_resample` as JSON. Raises `UsageError` where more is asked for than it can do."""
+    mine = Settings(generations=settings.generations, anchor_fraction=settings.anchor_fraction, seed=settings.seed)
+    if out is not None or write_text or settings != mine:
+        raise UsageError(
+            "without a corpus there are only generations, anchor fraction and seed to choose: wanted a CORPUS"
+        )
+    shares = recursive_resample(settings.generations, anchor_frac=settings.anchor_fraction, seed=settings.seed)
+    chosen = {"generations": settings.generations, "anchor_frac": settings.anchor_fraction, "seed": settings.seed}
+    return {"schema": SCHEMA, "settings": chosen, "shares": shares}
 
 
 def _real(random: np.random.Generator, k: int) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -11,144 +10,79 @@ import numpy as np
 
 from textassay import _backend
 from textassay.anchor.ngrams import END
-from textassay.collapse import Limits
 from textassay.cpus import usable_cpus
 from textassay.errors import UsageError
 from textassay.scanning import Progress, ScanResult
-from textassay.simulate.corpus import Corpus, Vocabulary, joined, read_corpus
+from textassay.simulate.corpus import Corpus, joined, read_corpus
 from textassay.simulate.forecast import Forecast, forecast
 from textassay.simulate.measuring import Reference, document_means, measure_generation, reference_of
-from textassay.simulate.model import MAX_ORDER, Sharpening, build_sampler, count_ngrams
+from textassay.simulate.model import Sharpening, build_sampler, count_ngrams
+from textassay.simulate.output import SimulationFolder
 from textassay.simulate.sampling import Filter, sample_corpus, stream_seed
-from textassay.tail_retention import TAIL_MASS
+from textassay.simulate.settings import Settings, Simulation
 
-TOKENS = 10_000_000
-SCHEMA = "textassay.simulation/1"
-_MOST_GENERATIONS = 10_000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a simulation does; docs/simulation.md explains each. Raises `UsageError` on what makes no sense."""
-
-    generations: int = 8
-    tokens: int = TOKENS
-    anchor_fraction: float = 0.0
-    synthetic_ratio: float | None = None
-    accumulate: bool = False
-    order: int = MAX_ORDER
-    temperature: float = 1.0
-    top_p: float = 1.0
-    filters: tuple[str, ...] = ()
-    seed: int = 0
-    tail_mass: float = TAIL_MASS
-    entropy_floor: float | None = None
-    tail_floor: float | None = None
-    horizon: int = 100
-    limits: Limits = field(default_factory=Limits)
-
-    def __post_init__(self) -> None:
-        synthetic = self.synthetic
-        wanted = (
-            ("generations", 1 <= self.generations <= _MOST_GENERATIONS, f"1 to {_MOST_GENERATIONS}"),
-            ("tokens", 1 <= self.tokens < 1 << 31, "1 to 2^31 - 1"),
-            ("anchor_fraction", 0 <= self.anchor_fraction <= 1, "a share from 0 to 1"),
-            ("synthetic_ratio", 0 <= synthetic <= 1, "a share from 0 to 1"),
-            ("synthetic_ratio", synthetic + self.anchor_fraction <= 1 + 1e-9, "at most 1 - anchor_fraction"),
-            ("order", self.order in range(1, MAX_ORDER + 1), f"1 to {MAX_ORDER}"),
-            ("temperature", 0.05 <= self.temperature <= 20, "0.05 to 20"),
-            ("top_p", 0 < self.top_p <= 1, "above 0, up to 1"),
-            ("seed", 0 <= self.seed < 1 << 64, "0 to 2^64 - 1"),
-            ("tail_mass", 0 < self.tail_mass < 1, "a share between 0 and 1"),
-            ("entropy_floor", self.entropy_floor is None or self.entropy_floor >= 0, "bits, from 0"),
-            ("tail_floor", self.tail_floor is None or 0 <= self.tail_floor <= 1, "a share from 0 to 1"),
-            ("horizon", 1 <= self.horizon <= 1_000_000, "1 to 1,000,000"),
-        )
-        for name, is_fine, what in wanted:
-            if not is_fine:
-                raise UsageError(f"{name}={getattr(self, name)}: wanted {what}")
-        for text in self.filters:
-            Filter.parse(text)
-
-    @property
-    def synthetic(self) -> float:
-        """Share of generated text in a generation."""
-        return 1 - self.anchor_fraction if self.synthetic_ratio is None else self.synthetic_ratio
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """What came out. `generations` begins with 0, the real text; each has the figures of `measuring.measure_generation`,
-    and `n_generated`, `n_drawn`: documents of it that the model wrote, and had to write for that.
-    """
-
-    settings: Settings
-    corpus: dict[str, Any]
-    generations: list[dict[str, Any]]
-    forecasts: list[Forecast]
-    performance: dict[str, Any]
-
-    def report(self) -> dict[str, Any]:
-        """simulation.json; without `performance` equal for equal input, whatever the threads, the backend or the machine."""
-        settings = asdict(self.settings) | {"synthetic_ratio": self.settings.synthetic}
-        return {
-            "schema": SCHEMA,
-            "settings": settings,
-            "corpus": self.corpus,
-            "generations": self.generations,
-            "forecasts": [one.report() for one in self.forecasts],
-            "performance": self.performance,
-        }
-
-
-Observer = Callable[[int, Corpus, Vocabulary], None]
+MAX_THREADS = 4096
 
 
 def simulate_corpus(
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
-    settings: Settings | None = None,
+    out: str | PathLike[str] | None = None,
     *,
+    settings: Settings | None = None,
     text_fields: str | Sequence[str] = "text",
     threads: int | None = None,
+    write_text: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     on_generation: Callable[[dict[str, Any]], None] | None = None,
-    on_corpus: Observer | None = None,
 ) -> Simulation:
     """Fits an n-gram model to a corpus, draws a corpus from it, fits the next model to that, and so on.
 
-    `on_progress` is told how far reading is, `on_generation` the figures of each generation when they are there, `on_corpus`
-    its number, its documents and the words by number. Memory: about 70 bytes for each of `settings.tokens`
-    (docs/simulation.md). Raises `UsageError` on text without words and inputs that can be read only once.
+    With `out`, simulation.json, generations.parquet (or .jsonl) and simulation.svg are written there, whole or not at all;
+    with `write_text` also every generation's documents, as JSONL. `on_progress` is told how far reading is, `on_generation`
+    the figures of each generation when they are there. Memory: docs/simulation.md. Raises `UsageError` on text without words
+    and inputs that can be read only once, `FolderError` and `OutputError` as a scan does.
     """
     used = settings or Settings()
     n_threads = usable_cpus() if threads is None else threads
-    if not 1 <= n_threads <= 4096:
-        raise UsageError(f"threads={n_threads}: wanted 1 to 4096")
+    if not 1 <= n_threads <= MAX_THREADS:
+        raise UsageError(f"threads={n_threads}: wanted 1 to {MAX_THREADS}")
+    if write_text and out is None:
+        raise UsageError("write_text needs a folder to write to")
     fields = [text_fields] if isinstance(text_fields, str) else list(text_fields)
-    fresh = round(used.tokens * used.anchor_fraction)
-    pool_tokens = used.tokens + fresh * used.generations
-    pool, vocabulary, read = read_corpus(
-        inputs, pool_tokens, used.seed, text_fields=fields, threads=n_threads, on_progress=on_progress
-    )
-    generations = []
-    started = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(n_threads) as executor:
-        run = _Run(used, pool, len(vocabulary), executor, n_threads)
-        for number, (corpus, figures) in enumerate(run.generations()):
-            generations.append({"generation": number} | figures)
-            if on_generation is not None:
-                on_generation(generations[-1])
-            if on_corpus is not None:
-                on_corpus(number, corpus, vocabulary)
-    return Simulation(
-        used, _described(read, pool), generations, _forecasts(used, generations), _performance(generations, started, n_threads)
-    )
+    folder = None if out is None else SimulationFolder(out, write_text)
+    try:
+        pool, vocabulary, read = read_corpus(
+            inputs, used.pool_tokens, used.seed, text_fields=fields, threads=n_threads, on_progress=on_progress
+        )
+        clock = _Clock()
+        generations: list[dict[str, Any]] = []
+        with ThreadPoolExecutor(n_threads) as executor:
+            run = _Run(used, pool, len(vocabulary), executor, n_threads)
+            for corpus, figures in run.generations():
+                clock.stop()
+                generations.append({"generation": len(generations)} | figures)
+                if on_generation is not None:
+                    on_generation(generations[-1])
+                if folder is not None:
+                    folder.take_corpus(len(generations) - 1, corpus, vocabulary)
+                clock.start()
+        performance = _performance(generations, clock, n_threads)
+        result = Simulation(used, _described(read, pool), generations, _forecasts(used, generations), performance)
+        if folder is not None:
+            folder.commit(result)
+    except BaseException:
+        if folder is not None:
+            folder.discard()
+        raise
+    return result
 
 
 class _Run:
     """One simulation. What is real text comes from `pool`, whose documents are in random order."""
 
-    def __init__(self, settings: Settings, pool: Corpus, n_words: int, executor: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(
+        self, settings: Settings, pool: Corpus, n_words: int, executor: ThreadPoolExecutor, threads: int
+    ) -> None:
         self.settings, self.pool, self.n_words = settings, pool, n_words
         self.executor, self.threads = executor, threads
         self.first = pool.up_to(settings.tokens)
@@ -177,8 +111,7 @@ class _Run:
     def _next(self, sampler: Any, corpus: Corpus, number: int) -> tuple[Corpus, dict[str, Any]]:
         """Generated text, the part of the first generation that stays, and fresh real text."""
         settings = self.settings
-        wanted = round(settings.tokens * settings.synthetic)
-        fresh = round(settings.tokens * settings.anchor_fraction)
+        wanted, fresh = round(settings.tokens * settings.synthetic), settings.fresh_tokens
         generated, n_drawn = joined([]), 0
         if wanted:
             seed = stream_seed(settings.seed, number)
@@ -208,9 +141,7 @@ def _described(read: ScanResult, pool: Corpus) -> dict[str, Any]:
     totals = read.profile.totals()
     inputs = read.summary["inputs"]
     return {
-        "files": inputs["files"],
-        "files_damaged": inputs["files_damaged"],
-        "malformed": inputs["malformed"],
+        "inputs": {name: inputs[name] for name in ("files", "files_damaged", "documents", "malformed")},
         "n_documents": totals["n_documents"],
         "n_tokens": totals["n_tokens"],
         "n_documents_held": pool.n_documents,
@@ -227,14 +158,28 @@ def _forecasts(settings: Settings, generations: Sequence[dict[str, Any]]) -> lis
     ]
 
 
-def _performance(generations: Sequence[dict[str, Any]], started: tuple[float, float], threads: int) -> dict[str, Any]:
-    """Generation 0 is measured and modelled, too, but not drawn."""
-    seconds, cpu_seconds = time.perf_counter() - started[0], time.process_time() - started[1]
+class _Clock:
+    """What the generations cost; not what is done with them."""
+
+    def __init__(self) -> None:
+        self.seconds = self.cpu_seconds = 0.0
+        self.start()
+
+    def start(self) -> None:
+        self._since = time.perf_counter(), time.process_time()
+
+    def stop(self) -> None:
+        self.seconds += time.perf_counter() - self._since[0]
+        self.cpu_seconds += time.process_time() - self._since[1]
+
+
+def _performance(generations: Sequence[dict[str, Any]], clock: _Clock, threads: int) -> dict[str, Any]:
+    """Generation 0 is measured and modelled, too, but not drawn; its time counts."""
     tokens = sum(one["n_tokens"] for one in generations[1:])
     return {
-        "seconds": seconds,
-        "cpu_seconds": cpu_seconds,
-        "tokens_per_cpu_minute": 60 * tokens / cpu_seconds if cpu_seconds else None,
+        "seconds": clock.seconds,
+        "cpu_seconds": clock.cpu_seconds,
+        "tokens_per_cpu_minute": 60 * tokens / clock.cpu_seconds if clock.cpu_seconds else None,
         "threads": threads,
         "backend": _backend.get().backend_info(),
     }

@@ -111,7 +111,9 @@ class Sharpening:
         return self.temperature == 1 and self.top_p == 1
 
 
-def build_sampler(ngrams: Ngrams, corpus: Corpus, order: int, sharpening: Sharpening, longest: int, executor: Executor) -> Any:
+def build_sampler(
+    ngrams: Ngrams, corpus: Corpus, order: int, sharpening: Sharpening, longest: int, executor: Executor
+) -> Any:
     """A backend's Sampler. `longest` sentences have so many words."""
     n_bigrams = len(ngrams.bigram_last)
     arrays: dict[str, Any] = {
@@ -128,7 +130,11 @@ def build_sampler(ngrams: Ngrams, corpus: Corpus, order: int, sharpening: Sharpe
     bigram_counts = ngrams.bigram_counts
     if order > 1:
         begins = np.searchsorted(ngrams.bigram_first, np.arange(ngrams.n_words + 1)).astype(np.int64)
-        arrays |= {"bigram_begin": begins, "bigram_last": ngrams.bigram_last, "trigram_begin": np.zeros(n_bigrams + 1, np.int64)}
+        arrays |= {
+            "bigram_begin": begins,
+            "bigram_last": ngrams.bigram_last,
+            "trigram_begin": np.zeros(n_bigrams + 1, np.int64),
+        }
     if order > 2:
         is_padding = (ngrams.bigram_last == END).repeat(np.diff(ngrams.trigram_begin))
         last = _last_bigrams(ngrams, arrays["bigram_begin"], executor)
@@ -208,7 +214,9 @@ def _tempered(weights: Counts, highest: Counts, temperature: float) -> Counts:
     """(weight / highest)^(1 / temperature) in units of 2^-32, by operations that are the same on every machine."""
     found = np.zeros(len(weights), np.int64)
     some = weights > 0
-    bits = (log10(weights[some].astype(np.float64)) - log10(highest[some].astype(np.float64))) * LOG2_OF_10 / temperature
+    bits = (
+        (log10(weights[some].astype(np.float64)) - log10(highest[some].astype(np.float64))) * LOG2_OF_10 / temperature
+    )
     found[some] = (_power_of_two(bits) * _FINEST).astype(np.int64)
     return found
 
@@ -240,4 +248,3 @@ def _nucleus(weights: Counts, lower: Counts, lengths: Counts, top_p: float) -> t
     ranked[before >= top_p * total.repeat(lengths + 1)] = 0
     options[order] = ranked
     return options[: len(weights)], options[len(weights) :]
-

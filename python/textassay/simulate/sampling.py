@@ -54,7 +54,14 @@ class Filter:
 
 
 def sample_corpus(
-    sampler: Any, model_of: Corpus, tokens: int, n_words: int, seed: int, filters: Sequence[Filter], executor: Executor, threads: int
+    sampler: Any,
+    model_of: Corpus,
+    tokens: int,
+    n_words: int,
+    seed: int,
+    filters: Sequence[Filter],
+    executor: Executor,
+    threads: int,
 ) -> tuple[Corpus, int]:
     """Documents 0, 1, 2, ... of the stream `seed` that pass all filters, until they hold `tokens`; and how many were drawn.
 
