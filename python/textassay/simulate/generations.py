@@ -15,10 +15,11 @@ from textassay.errors import UsageError
 from textassay.scanning import Progress, ScanResult
 from textassay.simulate.corpus import Corpus, joined, read_corpus
 from textassay.simulate.forecast import Forecast, forecast
+from textassay.simulate.frozen import FrozenModel, is_anchor
 from textassay.simulate.measuring import Reference, document_means, measure_generation, reference_of
 from textassay.simulate.model import Sharpening, build_sampler, count_ngrams
 from textassay.simulate.output import SimulationFolder
-from textassay.simulate.sampling import Filter, sample_corpus, stream_seed
+from textassay.simulate.sampling import REAL, Filter, sample_corpus, stream_seed
 from textassay.simulate.settings import Settings, Simulation
 
 MAX_THREADS = 4096
@@ -37,7 +38,7 @@ def simulate_corpus(
 ) -> Simulation:
     """Fits an n-gram model to a corpus, draws a corpus from it, fits the next model to that, and so on.
 
-    With `out`, simulation.json, generations.parquet (or .jsonl) and simulation.svg are written there, whole or not at all;
+    `inputs` as `scan` takes them, or one anchor, whose model then writes what stands for real text. With `out`, simulation.json, generations.parquet (or .jsonl) and simulation.svg are written there, whole or not at all;
     with `write_text` also every generation's documents, as JSONL. `on_progress` is told how far reading is, `on_generation`
     the figures of each generation when they are there. Memory: docs/simulation.md. Raises `UsageError` on text without words
     and inputs that can be read only once, `FolderError` and `OutputError` as a scan does.
@@ -51,12 +52,22 @@ def simulate_corpus(
     fields = [text_fields] if isinstance(text_fields, str) else list(text_fields)
     folder = None if out is None else SimulationFolder(out, write_text)
     try:
-        pool, vocabulary, read = read_corpus(
-            inputs, used.pool_tokens, used.seed, text_fields=fields, threads=n_threads, on_progress=on_progress
-        )
-        clock = _Clock()
         generations: list[dict[str, Any]] = []
         with ThreadPoolExecutor(n_threads) as executor:
+            anchor = _anchor_among(inputs)
+            if anchor is None:
+                pool, vocabulary, read = read_corpus(
+                    inputs, used.pool_tokens, used.seed, text_fields=fields, threads=n_threads, on_progress=on_progress
+                )
+                about = _about_corpus(read)
+            else:
+                frozen = FrozenModel(anchor)
+                pool, vocabulary, about = (
+                    _written_by(frozen, used, executor, n_threads),
+                    frozen.vocabulary,
+                    frozen.about,
+                )
+            clock = _Clock()
             run = _Run(used, pool, len(vocabulary), executor, n_threads)
             for corpus, figures in run.generations():
                 clock.stop()
@@ -67,7 +78,7 @@ def simulate_corpus(
                     folder.take_corpus(len(generations) - 1, corpus, vocabulary)
                 clock.start()
         performance = _performance(generations, clock, n_threads)
-        result = Simulation(used, _described(read, pool), generations, _forecasts(used, generations), performance)
+        result = Simulation(used, _described(about, pool), generations, _forecasts(used, generations), performance)
         if folder is not None:
             folder.commit(result)
     except BaseException:
@@ -115,8 +126,9 @@ class _Run:
         generated, n_drawn = joined([]), 0
         if wanted:
             seed = stream_seed(settings.seed, number)
+            mean = corpus.n_tokens // corpus.n_documents
             generated, n_drawn = sample_corpus(
-                sampler, corpus, wanted, self.n_words, seed, self.filters, self.executor, self.threads
+                sampler, mean, wanted, self.n_words, seed, self.filters, self.executor, self.threads
             )
         parts = [generated, self.first.up_to(settings.tokens - wanted - fresh), *self._fresh(fresh)]
         return joined(parts), {"n_generated": generated.n_documents, "n_drawn": n_drawn}
@@ -137,16 +149,33 @@ def _longest_sentence(corpus: Corpus) -> int:
     return int(np.diff(ends, prepend=-1).max()) - 1
 
 
-def _described(read: ScanResult, pool: Corpus) -> dict[str, Any]:
+def _anchor_among(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> str | PathLike[str] | None:
+    given = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
+    anchors = [one for one in given if is_anchor(one)]
+    if anchors and len(given) > 1:
+        raise UsageError(f"{anchors[0]}: an anchor takes the place of a corpus; wanted nothing beside it")
+    return anchors[0] if anchors else None
+
+
+def _written_by(frozen: FrozenModel, settings: Settings, executor: ThreadPoolExecutor, threads: int) -> Corpus:
+    seed = stream_seed(settings.seed, REAL)
+    wanted, mean = settings.pool_tokens, frozen.mean_tokens
+    return sample_corpus(frozen.sampler, mean, wanted, frozen.n_words, seed, (), executor, threads)[0]
+
+
+def _about_corpus(read: ScanResult) -> dict[str, Any]:
     totals = read.profile.totals()
     inputs = read.summary["inputs"]
     return {
+        "anchor": None,
         "inputs": {name: inputs[name] for name in ("files", "files_damaged", "documents", "malformed")},
         "n_documents": totals["n_documents"],
         "n_tokens": totals["n_tokens"],
-        "n_documents_held": pool.n_documents,
-        "n_tokens_held": pool.n_tokens,
     }
+
+
+def _described(about: dict[str, Any], pool: Corpus) -> dict[str, Any]:
+    return about | {"n_documents_held": pool.n_documents, "n_tokens_held": pool.n_tokens}
 
 
 def _forecasts(settings: Settings, generations: Sequence[dict[str, Any]]) -> list[Forecast]:

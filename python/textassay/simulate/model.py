@@ -98,9 +98,10 @@ def _borders(corpus: Corpus, n_words: int, parts: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Sharpening:
-    """What is done to the options of every choice before one is drawn: `temperature`, then `top_p` (Holtzman et al. 2020).
+    """What is done to the words seen behind each context: `temperature`, then `top_p` (Holtzman et al. 2020).
 
-    The options are the words seen behind a context, and to leave it to the next lower order.
+    How often a lower order decides stays as it was fitted. Were that an option like the words, it would be the likeliest one
+    behind every rare context, and cold sampling would forget what little it has seen.
     """
 
     temperature: float = 1.0
@@ -173,9 +174,14 @@ def _limits(
     units = np.array([0, *(round(d * _UNITS) for d in found.discounts())], np.int64)
     weights = counts * _UNITS - units[np.minimum(counts, 3)]
     total = np.add.reduceat(counts, starts) * _UNITS
-    lengths = np.diff(np.append(starts, len(counts)))
     if not sharpening.is_none:
-        weights, total = _sharpened(weights, total, starts, lengths, sharpening)
+        return limits_of(*_sharpened(weights, total, starts, sharpening), starts)
+    return limits_of(weights, total, starts)
+
+
+def limits_of(weights: Counts, total: Counts | Floats, starts: NDArray[np.intp]) -> NDArray[np.uint32]:
+    """Of the options of each context, out of 2^32; `total` also has what the context leaves to the next lower order."""
+    lengths = np.diff(np.append(starts, len(weights)))
     upto = np.cumsum(weights)
     upto -= (upto[starts] - weights[starts]).repeat(lengths)
     limits = np.floor(upto / total.repeat(lengths) * 2.0**32)
@@ -186,28 +192,28 @@ def _word_limits(counts: Counts, sharpening: Sharpening) -> NDArray[np.uint64]:
     """Of all words, out of 2^53. Nothing is discounted: below there is only what was never seen."""
     weights = counts.astype(np.int64)
     if not sharpening.is_none:
-        nothing, whole = np.zeros(1, np.intp), np.array([len(weights)])
-        # Without the ends of sentences, or they could be all that is left.
-        ends, weights[END] = int(weights[END]), 0
-        share = ends / max(1, int(counts.sum()))
-        weights, total = _sharpened(weights, np.array([weights.sum()]), nothing, whole, sharpening)
-        weights[END] = int(share * float(total[0]))
+        # The ends of sentences keep their share.
+        total, ends = weights.sum(), int(weights[END])
+        weights[END] = 0
+        weights, new_total = _sharpened(weights, total[None], np.zeros(1, np.intp), sharpening)
+        weights[END] = int(new_total[0] * (ends / int(total)))
     upto = np.cumsum(weights)
     return np.floor(upto / upto[-1] * 2.0**53).astype(np.uint64)
 
 
 def _sharpened(
-    weights: Counts, total: Counts, starts: NDArray[np.intp], lengths: Counts, sharpening: Sharpening
-) -> tuple[Counts, Counts]:
-    """New weights, and their sum with that of the lower order, context by context."""
-    lower = total - np.add.reduceat(weights, starts)
+    weights: Counts, total: Counts, starts: NDArray[np.intp], sharpening: Sharpening
+) -> tuple[Counts, Floats]:
+    """New weights, and the totals that leave as large a share to the lower order as before, context by context."""
+    lengths = np.diff(np.append(starts, len(weights)))
+    kept = np.add.reduceat(weights, starts)
     if sharpening.temperature != 1:
-        highest = np.maximum(np.maximum.reduceat(weights, starts), lower)
+        highest = np.maximum.reduceat(weights, starts)
         weights = _tempered(weights, highest.repeat(lengths), sharpening.temperature)
-        lower = _tempered(lower, highest, sharpening.temperature)
     if sharpening.top_p < 1:
-        weights, lower = _nucleus(weights, lower, lengths, sharpening.top_p)
-    return weights, np.add.reduceat(weights, starts) + lower
+        weights = _nucleus(weights, starts, lengths, sharpening.top_p)
+    left = np.add.reduceat(weights, starts)
+    return weights, np.where(kept > 0, left * (total / np.maximum(kept, 1)), 1.0)
 
 
 def _tempered(weights: Counts, highest: Counts, temperature: float) -> Counts:
@@ -217,12 +223,12 @@ def _tempered(weights: Counts, highest: Counts, temperature: float) -> Counts:
     bits = (
         (log10(weights[some].astype(np.float64)) - log10(highest[some].astype(np.float64))) * LOG2_OF_10 / temperature
     )
-    found[some] = (_power_of_two(bits) * _FINEST).astype(np.int64)
+    found[some] = (power_of_two(bits) * _FINEST).astype(np.int64)
     return found
 
 
-def _power_of_two(exponents: Floats) -> Floats:
-    """2^x for x <= 0, by the series of the exponential."""
+def power_of_two(exponents: Floats) -> Floats:
+    """2^x by the series of the exponential: the same on every machine."""
     bounded = np.maximum(exponents, -64.0)
     whole = np.floor(bounded)
     x = (bounded - whole) * _LN2
@@ -232,19 +238,15 @@ def _power_of_two(exponents: Floats) -> Floats:
     return np.ldexp(series, whole.astype(np.int64))
 
 
-def _nucleus(weights: Counts, lower: Counts, lengths: Counts, top_p: float) -> tuple[Counts, Counts]:
-    """Of each context the options of greatest weight that reach `top_p` together; all others get 0. Of equals the first
-    counts as the greater, the lower order as the last.
+def _nucleus(weights: Counts, starts: NDArray[np.intp], lengths: Counts, top_p: float) -> Counts:
+    """Of each context the words of greatest weight that reach `top_p` together; all others get 0. Of equals the first counts
+    as the greater.
     """
-    n_contexts = len(lower)
-    options = np.concatenate([weights, lower])
-    groups = np.concatenate([np.arange(n_contexts).repeat(lengths), np.arange(n_contexts)])
-    order = np.lexsort((-options, groups))
-    ranked = options[order]
-    starts = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]).astype(np.intp)
+    order = np.lexsort((-weights, np.arange(len(starts)).repeat(lengths)))
+    ranked = weights[order]
     before = np.cumsum(ranked) - ranked
-    before -= before[starts].repeat(lengths + 1)
+    before -= before[starts].repeat(lengths)
     total = np.add.reduceat(ranked, starts)
-    ranked[before >= top_p * total.repeat(lengths + 1)] = 0
-    options[order] = ranked
-    return options[: len(weights)], options[len(weights) :]
+    found = np.zeros(len(weights), np.int64)
+    found[order] = np.where(before < top_p * total.repeat(lengths), ranked, 0)
+    return found

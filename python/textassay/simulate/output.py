@@ -18,6 +18,7 @@ from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.scanning import has_pyarrow
 from textassay.simulate.corpus import Corpus, Vocabulary
 from textassay.simulate.settings import Simulation
+from textassay.tail_retention import LEAST_RARE
 
 JSON_FILE, PICTURE, TEXT_FOLDER = "simulation.json", "simulation.svg", "text"
 PARQUET, LINES = "generations.parquet", "generations.jsonl"
@@ -149,7 +150,7 @@ def _panels(generations: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, lis
     tail: dict[str, list[float | None]] = {}
     for decade in (one["decade"] for one in first["tail"]):
         found = [{row["decade"]: row["retention"] for row in one["tail"]}.get(decade) for one in generations]
-        tail[f"seen {decade} to {10 * decade - 1} times"] = found
+        tail[f"seen {max(LEAST_RARE, decade)} to {10 * decade - 1} times"] = found
     return {
         "entropy, bits a token": {"entropy": [one["entropy_bits"] for one in generations]},
         "words, of generation 0's": {"types": share("n_types"), "hapaxes": share("hapaxes")},

@@ -55,7 +55,7 @@ class Filter:
 
 def sample_corpus(
     sampler: Any,
-    model_of: Corpus,
+    mean_tokens: int,
     tokens: int,
     n_words: int,
     seed: int,
@@ -65,10 +65,10 @@ def sample_corpus(
 ) -> tuple[Corpus, int]:
     """Documents 0, 1, 2, ... of the stream `seed` that pass all filters, until they hold `tokens`; and how many were drawn.
 
-    Which documents these are depends on nothing else: neither on threads nor on the size of the blocks they are drawn in.
+    Which documents these are depends on nothing else: neither on threads nor on the size of the blocks they are drawn in,
+    which `mean_tokens` of a document helps to choose.
     """
-    mean = max(1, model_of.n_tokens // model_of.n_documents)
-    block = max(1, min(_BLOCK, max(_LEAST_BLOCK, tokens // _BLOCKS)) // mean)
+    block = max(1, min(_BLOCK, max(_LEAST_BLOCK, tokens // _BLOCKS)) // max(1, mean_tokens))
 
     def draw(first: int) -> tuple[Corpus, NDArray[np.intp]]:
         drawn = Corpus(*sampler.sample(seed, first, block))
@@ -106,6 +106,10 @@ def _in_order(draw: Any, block: int, executor: Executor, threads: int) -> Iterat
     finally:
         for future in ahead:
             future.cancel()
+
+
+REAL = (1 << 64) - 1
+"""In the place of a generation's number: the stream of what stands for real text."""
 
 
 def stream_seed(seed: int, generation: int) -> int:
