@@ -24,7 +24,7 @@ from textassay.errors import FolderError, UsageError
 from textassay.simulate import Settings, recursive_resample, simulate_corpus
 from textassay.simulate.corpus import Corpus, joined
 from textassay.simulate.forecast import forecast
-from textassay.simulate.model import Sharpening, build_sampler, count_ngrams
+from textassay.simulate.model import Sharpening, _limits, _nucleus, _tempered, build_sampler, count_ngrams
 from textassay.simulate.sampling import Filter
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "sample.jsonl.zst"
@@ -127,7 +127,7 @@ def sampler_of(order: int = 3, sharpening: Sharpening = PLAINLY):
     corpus = corpus_of([LINES[:5], LINES[5:9], LINES[9:]], NAMES)
     with ThreadPoolExecutor(1) as executor:
         ngrams = count_ngrams(corpus, len(NAMES) + 3, executor, 1)
-        return build_sampler(ngrams, corpus, order, sharpening, 50, executor)
+        return build_sampler(ngrams, corpus, order, sharpening, executor)
 
 
 def transitions(sampler, order: int, n: int) -> dict[tuple, Counter]:
@@ -223,21 +223,20 @@ def test_temperature_and_top_p_prefer_the_likely(backend):
     assert likelihood(temperature=0.05, top_p=1e-9) < 0
 
 
-def test_sharpening_leaves_the_lower_orders_their_share(backend):
-    """Behind `the`, drawn by the 2-gram model alone: how often a word comes that was never seen there."""
-    model, shares = exact_model(), []
-    seen = {ngram[1] for ngram in model.levels[1][0] if ngram[0] == "the"}
-    for sharpening in (PLAINLY, Sharpening(temperature=0.3), Sharpening(top_p=0.4)):
-        counts = transitions(sampler_of(2, sharpening), 2, 6000)[("the",)]
-        shares.append(sum(n for word, n in counts.items() if word not in seen) / counts.total())
-    assert shares[0] > 0.02
-    assert all(abs(share - shares[0]) < 0.03 for share in shares)
+@given(st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=9), min_size=1, max_size=9))
+def test_sharpening_leaves_the_lower_orders_their_share(contexts):
+    """What lies above the last limit of a context."""
+    counts = np.array([one for context in contexts for one in context])
+    ends = np.cumsum([len(context) for context in contexts])
+    starts = np.concatenate([[0], ends[:-1]])
+    plain = _limits(counts, starts, None, PLAINLY)[ends - 1].astype(np.int64)
+    for sharpening in (Sharpening(temperature=0.3), Sharpening(top_p=0.4), Sharpening(1.7, 0.9)):
+        found = _limits(counts, starts, None, sharpening)[ends - 1].astype(np.int64)
+        assert abs(found - plain).max() < 1 << 16  # of 2^32
 
 
 @given(st.lists(st.lists(st.integers(0, 1000), min_size=1, max_size=12), min_size=1, max_size=4), st.floats(0.01, 1))
 def test_nucleus_is_the_smallest_set_that_reaches(contexts, top_p):
-    from textassay.simulate.model import _nucleus
-
     lengths = np.array([len(weights) for weights in contexts])
     starts = np.cumsum(lengths) - lengths
     found = _nucleus(np.array([one for weights in contexts for one in weights]), starts, lengths, top_p)
@@ -250,8 +249,6 @@ def test_nucleus_is_the_smallest_set_that_reaches(contexts, top_p):
 
 @pytest.mark.parametrize("temperature", [0.3, 0.8, 1.5])
 def test_tempered_weights_are_powers(temperature):
-    from textassay.simulate.model import _tempered
-
     weights = np.array([0, 1, 7, 10**6, 10**12], np.int64)
     found = _tempered(weights, np.full(5, 10**12), temperature)
     wanted = [(w / 1e12) ** (1 / temperature) * 2**32 for w in weights.tolist()]
@@ -266,12 +263,23 @@ def test_both_backends_draw_the_same(documents, seed, order):
         backend_module(implementation.backend)
         with _backend.using(implementation.backend), ThreadPoolExecutor(2) as executor:
             ngrams = count_ngrams(corpus, 12, executor, 2)
-            sampler = build_sampler(ngrams, corpus, order, Sharpening(), 6, executor)
+            sampler = build_sampler(ngrams, corpus, order, PLAINLY, executor)
             words, offsets = sampler.sample(seed, 5, 20)
             drawn.append((words.tolist(), offsets.tolist()))
-            assert max(map(len, sentences_of(Corpus(words, offsets)))) <= 6
             assert sampler.sample(seed, 9, 3)[0].tolist() == words[offsets[4] : offsets[7]].tolist()
     assert drawn[0] == drawn[1]
+
+
+def test_a_sentence_ends_at_the_longest(backend):
+    """Of a model that would go on for ever."""
+    arrays = {
+        "bigram_begin": np.array([0, 0, 1, 1, 2]), "bigram_last": np.array([3, 3], np.uint32),
+        "bigram_limits": np.full(2, 2**32 - 1, np.uint32), "trigram_begin": np.zeros(3, np.int64),
+        "trigram_last": np.zeros(0, np.uint32), "trigram_limits": np.zeros(0, np.uint32),
+        "sentences": np.full(1, 2, np.uint32), "word_limits": np.array([0, 0, 0, 1 << 53], np.uint64),
+    }  # fmt: skip
+    words, offsets = _backend.get().Sampler(arrays, longest=7).sample(0, 0, 1)
+    assert words.tolist() == [*[3] * 7, 2] * 2 and offsets.tolist() == [0, 16]
 
 
 def test_a_sampler_refuses_what_does_not_fit(backend):
@@ -433,12 +441,15 @@ def test_joined_and_sliced():
 def test_forecasts():
     seen = forecast("entropy_bits", [9.0, 8.0, 7.0], 7.5, 100)
     assert (seen.generation, seen.observed) == (2, True)
-    falling = [9.0] + [9 - math.log2(g) / 2 for g in range(1, 9)]  # below 6 behind generation 64
-    ahead = forecast("entropy_bits", falling, 6.0, 100)
-    assert (ahead.generation, ahead.observed) == (65, False)
-    assert forecast("entropy_bits", falling, 6.0, 64).generation is None
-    assert forecast("entropy_bits", falling, 7.49, 100).generation == 9
-    assert forecast("entropy_bits", [9.0] * 9, 6.0, 100).generation is None
+    falling = [9.0, 8.9] + [8 * 0.95**g for g in range(2, 9)]  # below 4 behind generation 13.5
+    ahead = forecast("entropy_bits", falling, 4.0, 100)
+    assert (ahead.generation, ahead.observed) == (14, False) and ahead.kept == pytest.approx(0.95)
+    assert forecast("entropy_bits", falling, 4.0, 14).generation == 14
+    assert forecast("entropy_bits", falling, 4.0, 13).generation is None
+    assert forecast("entropy_bits", falling, falling[-1] * 0.9999, 100).generation == 9
+    for never in ([9.0] * 9, [9.0, 8.0, 7.0, 7.0, 7.1, 7.2, 7.3]):
+        assert forecast("entropy_bits", never, 6.0, 100).generation is None
+    assert forecast("tail_retention", falling, 0.0, 100).generation is None
     assert "needs" in forecast("entropy_bits", [9.0, 8.9, 8.8], 6.0, 100).reason
     assert forecast("tail_retention", [None] * 9, 0.5, 100).generation is None
 
@@ -537,7 +548,8 @@ def test_hostile_corpora(tmp_path, shard):
 def test_one_word_is_a_corpus(shard):
     found = run(inputs=shard("one.jsonl", ["word"]), tokens=10).generations
     assert [one["n_types"] for one in found] == [1] * 4
-    assert found[-1]["entropy_bits"] == 0 and found[-1]["distinct_3"] is None
+    assert found[0]["distinct_2"] is None and found[0]["tail_retention"] is None
+    assert all(one["entropy_bits"] < 1e-12 for one in found)
 
 
 def test_filters_parse():

@@ -107,7 +107,7 @@ def _forecast(found: Mapping[str, Any]) -> RenderableType:
     line = Text("Forecast  ", "bold").append(f"{found['figure']} below {found['limit']:g}: ")
     if found["generation"] is None:
         return line.append(found["reason"] or f"not within {number(found['horizon'])} generations", "green")
-    how = "simulated" if found["observed"] else "extrapolated, a line over log2 of the generation"
+    how = "simulated" if found["observed"] else f"extrapolated: a generation keeps {share(found['kept'])} of it"
     return line.append(f"generation {found['generation']}", "yellow").append(f"  {how}", NOTE)
 
 

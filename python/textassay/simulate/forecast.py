@@ -13,8 +13,8 @@ LEAST = 3
 class Forecast:
     """`generation`: the first at which `figure` is below `limit`; None: not within `horizon` generations.
 
-    `observed`: it was simulated. Otherwise the straight line figure = a + b log2(generation) through the later half of the
-    generations says so, fitted by least squares; `reason` says why there is no answer at all.
+    `observed`: it was simulated. Otherwise it is extrapolated: each generation is taken to keep the same share of the figure
+    as those of the later half did on the average. `reason` says why there is no answer at all.
     """
 
     figure: str
@@ -22,8 +22,8 @@ class Forecast:
     horizon: int
     generation: int | None
     observed: bool
-    slope: float | None
-    """b: what a doubling of the generations adds to the figure."""
+    kept: float | None
+    """That share: from a straight line through the logarithms of the figure, by least squares."""
     reason: str = ""
 
     def report(self) -> dict[str, Any]:
@@ -36,16 +36,16 @@ def forecast(figure: str, values: Sequence[float | None], limit: float, horizon:
     for g, value in known:
         if value < limit:
             return Forecast(figure, limit, horizon, g, True, None)
-    later = [(g, value) for g, value in known if g >= max(1, (len(values) - 1) // 2)]
+    later = [(g, math.log2(value)) for g, value in known if g >= max(1, (len(values) - 1) // 2) and value > 0]
     if len(later) < LEAST:
         return Forecast(figure, limit, horizon, None, False, None, f"a forecast needs {LEAST} later generations")
-    level, slope = _line([(math.log2(g), value) for g, value in later])
-    if slope >= 0:
-        return Forecast(figure, limit, horizon, None, False, slope)
-    # Below, not at the limit; and never before what has been seen.
-    exponent = (limit - level) / slope
-    tripped = max(len(values), math.floor(2.0**exponent) + 1) if exponent < math.log2(horizon + 1) else horizon + 1
-    return Forecast(figure, limit, horizon, tripped if tripped <= horizon else None, False, slope)
+    level, slope = _line(later)
+    tripped = None
+    if slope < 0 < limit:
+        # Below, not at the limit; and never among the generations that have been seen.
+        crossing = min((math.log2(limit) - level) / slope, float(horizon))
+        tripped = max(len(values), math.floor(crossing) + 1)
+    return Forecast(figure, limit, horizon, tripped if tripped and tripped <= horizon else None, False, 2.0**slope)
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -13,10 +13,7 @@ from textassay.anchor.file import MAGIC
 from textassay.anchor.ngrams import BEGIN, END, LOG2_OF_10, UNKNOWN
 from textassay.errors import UsageError
 from textassay.simulate.corpus import MAX_WORDS, Vocabulary
-from textassay.simulate.model import limits_of, power_of_two
-
-LONGEST = 1000
-"""Words of a sentence: an anchor does not know its longest one."""
+from textassay.simulate.model import LONGEST, limits_of, power_of_two
 
 _ORDER = 3
 _EMPTY_SENTENCE = np.uint64(BEGIN << 32 | END)

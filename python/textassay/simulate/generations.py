@@ -6,10 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from typing import Any
 
-import numpy as np
-
 from textassay import _backend
-from textassay.anchor.ngrams import END
 from textassay.cpus import usable_cpus
 from textassay.errors import UsageError
 from textassay.scanning import Progress, ScanResult
@@ -97,7 +94,6 @@ class _Run:
         self.settings, self.pool, self.n_words = settings, pool, n_words
         self.executor, self.threads = executor, threads
         self.first = pool.up_to(settings.tokens)
-        self.longest = _longest_sentence(self.first)
         self.filters = [Filter.parse(text) for text in settings.filters]
         self.place = self.first.n_documents  # in the pool, of the next fresh document
 
@@ -114,7 +110,7 @@ class _Run:
             yield corpus, made | measure_generation(corpus, ngrams, means, reference, settings.limits)
             if number < settings.generations:
                 sharpening = Sharpening(settings.temperature, settings.top_p)
-                sampler = build_sampler(ngrams, corpus, settings.order, sharpening, self.longest, self.executor)
+                sampler = build_sampler(ngrams, corpus, settings.order, sharpening, self.executor)
                 del ngrams
                 following, made = self._next(sampler, corpus, number + 1)
                 corpus = joined([corpus, following]) if settings.accumulate else following
@@ -142,11 +138,6 @@ class _Run:
             self.place += part.n_documents
             tokens -= part.n_tokens
             yield part
-
-
-def _longest_sentence(corpus: Corpus) -> int:
-    ends = np.flatnonzero(corpus.words == END)
-    return int(np.diff(ends, prepend=-1).max()) - 1
 
 
 def _anchor_among(inputs: str | PathLike[str] | Iterable[str | PathLike[str]]) -> str | PathLike[str] | None:

@@ -19,6 +19,10 @@ from textassay.anchor.ngrams import BEGIN, END, LOG2_OF_10
 from textassay.simulate.corpus import Corpus, Words
 
 MAX_ORDER = 3
+
+LONGEST = 1000
+"""Words of a drawn sentence: a cold model may never end one by itself."""
+
 _PART = 1 << 23
 """3-grams that are sorted at once, about; bounds the memory of a thread."""
 
@@ -112,10 +116,8 @@ class Sharpening:
         return self.temperature == 1 and self.top_p == 1
 
 
-def build_sampler(
-    ngrams: Ngrams, corpus: Corpus, order: int, sharpening: Sharpening, longest: int, executor: Executor
-) -> Any:
-    """A backend's Sampler. `longest` sentences have so many words."""
+def build_sampler(ngrams: Ngrams, corpus: Corpus, order: int, sharpening: Sharpening, executor: Executor) -> Any:
+    """A backend's Sampler."""
     n_bigrams = len(ngrams.bigram_last)
     arrays: dict[str, Any] = {
         "bigram_begin": np.zeros(ngrams.n_words + 1, np.int64),
@@ -149,7 +151,7 @@ def build_sampler(
         starts = begins[:-1][np.diff(begins) > 0]
         arrays["bigram_limits"] = _limits(bigram_counts, starts, None, sharpening)
     arrays["word_limits"] = _word_limits(words, sharpening)
-    return _backend.get().Sampler(arrays, longest=longest)
+    return _backend.get().Sampler(arrays, longest=LONGEST)
 
 
 def _sentences(corpus: Corpus) -> Words:
