@@ -123,7 +123,7 @@ def test_the_command_prints_stages_and_reasons(taps):
 
 
 def test_the_command_gives_json(taps):
-    done = run("collapse", taps / "real.tap", taps / "poor.tap", "--json", "--limit", "types=0.9,mattr=0.1")
+    done = run("collapse", taps / "real.tap", taps / "poor.tap", "--json", "--stage-limit", "types=0.9,mattr=0.1")
     report = json.loads(done.stdout)
     assert report["schema"] == "textassay.collapse/1" and report["limits"]["types"] == 0.9
     (stage,) = report["stages"]
@@ -132,7 +132,7 @@ def test_the_command_gives_json(taps):
 
 
 @pytest.mark.parametrize(
-    "more", [["--limit", "what=1"], ["--tail-mass", "0"], ["--tail-mass", "nan"], ["--limit", "types=7"]]
+    "more", [["--stage-limit", "what=1"], ["--tail-mass", "0"], ["--tail-mass", "nan"], ["--stage-limit", "types=7"]]
 )
 def test_hostile_options(taps, more):
     done = run("collapse", taps / "real.tap", taps / "poor.tap", *more)

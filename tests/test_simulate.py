@@ -463,7 +463,17 @@ def invoke(*arguments: object):
 
 def test_the_folder_is_whole_and_repeatable(tmp_path):
     done = invoke(
-        SAMPLE, "-o", tmp_path / "a", "--tokens", "50K", "--generations", 3, "--entropy-floor", 9.9, "--tail-floor", 0.1
+        SAMPLE,
+        "-o",
+        tmp_path / "a",
+        "--generation-tokens",
+        "50K",
+        "--generations",
+        3,
+        "--entropy-floor",
+        9.9,
+        "--tail-floor",
+        0.1,
     )
     assert done.exit_code == 0, done.output
     assert "Forecast" in done.stdout and "generation 0" in done.stdout and "No tail" in done.stdout
@@ -471,7 +481,7 @@ def test_the_folder_is_whole_and_repeatable(tmp_path):
         SAMPLE,
         "-o",
         tmp_path / "b",
-        "--tokens",
+        "--generation-tokens",
         "50K",
         "--generations",
         3,
@@ -520,11 +530,11 @@ def test_without_a_corpus_it_is_the_published_one():
     "options",
     [
         ["--anchor-fraction", "1.5"], ["--anchor-fraction", "nan"], ["--synthetic-ratio", "-1"],
-        ["--anchor-fraction", "0.5", "--synthetic-ratio", "0.6"], ["--tokens", "0"], ["--tokens", "9T"], ["--tokens", "x"],
+        ["--anchor-fraction", "0.5", "--synthetic-ratio", "0.6"], ["--generation-tokens", "0"], ["--generation-tokens", "9T"], ["--generation-tokens", "x"],
         ["--temperature", "0"], ["--temperature", "inf"], ["--top-p", "0"], ["--top-p", "2"], ["--order", "4"],
         ["--generations", "0"], ["--generations", "99999999"], ["--seed", "-1"], ["--seed", str(1 << 64)],
         ["--filter", "mattr"], ["--filter", "mattr>0.5"], ["--filter", "grace>=0.5"], ["--filter", "mattr>=nan"],
-        ["--tail-mass", "0"], ["--entropy-floor", "-1"], ["--tail-floor", "2"], ["--limit", "types=9"], ["--horizon", "0"],
+        ["--tail-mass", "0"], ["--entropy-floor", "-1"], ["--tail-floor", "2"], ["--stage-limit", "types=9"], ["--horizon", "0"],
         ["--write-text"], ["--threads", "0"], ["--threads", "100000"],
     ],
     ids=" ".join,
@@ -540,7 +550,11 @@ def test_hostile_corpora(tmp_path, shard):
     assert invoke(shard("empty.jsonl", ["", "...", "!"])).exit_code == 2
     assert invoke("-o", tmp_path / "x").exit_code == 2
     done = invoke(
-        shard("bad.jsonl", [b"no json", "one two. three four", b'{"text": 3}']), "--tokens", "100", "--generations", 2
+        shard("bad.jsonl", [b"no json", "one two. three four", b'{"text": 3}']),
+        "--generation-tokens",
+        "100",
+        "--generations",
+        2,
     )
     assert done.exit_code == 3 and "malformed" in done.stderr
 

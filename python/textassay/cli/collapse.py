@@ -18,7 +18,7 @@ def collapse(
     ],
     tail_mass: Annotated[float, option("tail-mass", "Share of all tokens that the rare words make up.")] = 0.05,
     limits: Annotated[
-        list[str], option("limit", "A limit of the stages, NAME=SHARE; may be given several times.")
+        list[str], option("stage-limit", "A limit of the stages, NAME=SHARE; may be given several times.")
     ] = [],  # noqa: B006 (typer copies it)
     as_json: Json = False,
 ) -> None:

@@ -31,7 +31,7 @@ def simulate(
     ] = None,
     out: Out = None,
     generations: Annotated[int, option("generations", "Generations behind the real text.", min=1)] = 8,
-    tokens: Annotated[str, option("tokens", "Tokens of each generation.")] = "10M",
+    tokens: Annotated[str, option("generation-tokens", "Tokens of each generation.")] = "10M",
     anchor_fraction: Annotated[float, option("anchor-fraction", "Share of fresh real text in each generation.")] = 0.0,
     synthetic_ratio: Annotated[
         float | None,
@@ -64,7 +64,7 @@ def simulate(
     ] = None,
     horizon: Annotated[int, option("horizon", "Generations that a forecast looks ahead.", min=1)] = 100,
     limits: Annotated[
-        list[str], option("limit", "A limit of the stages, NAME=SHARE; may be given several times.")
+        list[str], option("stage-limit", "A limit of the stages, NAME=SHARE; may be given several times.")
     ] = [],  # noqa: B006
     write_text: Annotated[bool, typer.Option("--write-text", help="Write every generation as JSONL, too.")] = False,
     text_field: TextFields = ["text"],  # noqa: B006
@@ -81,7 +81,7 @@ def simulate(
     budget = parse_budget(malformed_budget)
     settings = Settings(
         generations=generations,
-        tokens=parse_size("tokens", tokens),
+        tokens=parse_size("generation-tokens", tokens),
         anchor_fraction=anchor_fraction,
         synthetic_ratio=synthetic_ratio,
         accumulate=accumulate,

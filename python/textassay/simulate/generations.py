@@ -35,10 +35,11 @@ def simulate_corpus(
 ) -> Simulation:
     """Fits an n-gram model to a corpus, draws a corpus from it, fits the next model to that, and so on.
 
-    `inputs` as `scan` takes them, or one anchor, whose model then writes what stands for real text. With `out`, simulation.json, generations.parquet (or .jsonl) and simulation.svg are written there, whole or not at all;
-    with `write_text` also every generation's documents, as JSONL. `on_progress` is told how far reading is, `on_generation`
-    the figures of each generation when they are there. Memory: docs/simulation.md. Raises `UsageError` on text without words
-    and inputs that can be read only once, `FolderError` and `OutputError` as a scan does.
+    `inputs` as `scan` takes them, or one anchor, whose model then writes what stands for real text. With `out`,
+    simulation.json, generations.parquet (or .jsonl) and simulation.svg are written there, whole or not at all; with
+    `write_text` also every generation's documents, as JSONL. `on_progress` is told how far reading is, `on_generation` the
+    figures of each generation when they are there. Memory: docs/simulation.md. Raises `UsageError` on text without words and
+    inputs that can be read only once, `FolderError` and `OutputError` as a scan does.
     """
     used = settings or Settings()
     n_threads = usable_cpus() if threads is None else threads

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from textassay.spectrum import Spectrum, figures, rarefied_types, spectrum_table
 from textassay.tail_retention import Counts, retention_by_decade, tail_border, total_retention
 
 MEANS = ("entropy_bits", "mattr", "burstiness")
-_PART = 1 << 12
+_PART = 1 << 20
+"""Words that are measured at once, or a document."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,12 @@ def document_means(corpus: Corpus, n_words: int, executor: Executor) -> dict[str
     """Of each signal the mean over documents that have it."""
     measure = _backend.get().measure_documents
 
-    def part(begin: int) -> Mapping[str, NDArray[Any]]:
-        some = corpus.slice(begin, min(begin + _PART, corpus.n_documents))
+    def part(documents: tuple[int, int]) -> Mapping[str, NDArray[Any]]:
+        some = corpus.slice(*documents)
         return measure(some.words, some.offsets, n_words)
 
-    found = list(executor.map(part, range(0, corpus.n_documents, _PART)))
+    borders = np.searchsorted(corpus.offsets, np.arange(0, len(corpus.words), _PART)).tolist()
+    found = list(executor.map(part, pairwise(sorted({*borders, corpus.n_documents}))))
     return {name: _mean(np.concatenate([one[name] for one in found])) for name in MEANS}
 
 

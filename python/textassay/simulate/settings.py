@@ -90,7 +90,7 @@ class Simulation:
         return is_damaged(self.corpus["inputs"], malformed_budget)
 
     def report(self) -> dict[str, Any]:
-        """simulation.json; without `performance` equal for equal input, whatever the threads, the backend or the machine."""
+        """simulation.json; without `performance` equal for equal input, whatever the threads and the backend."""
         settings = asdict(self.settings) | {"synthetic_ratio": self.settings.synthetic}
         return {
             "schema": SCHEMA,
