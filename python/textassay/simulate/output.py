@@ -32,17 +32,17 @@ class SimulationFolder:
     def __init__(self, path: str | PathLike[str], write_text: bool) -> None:
         """Raises `FolderError` and `OutputError` as a scan does."""
         self._folder = OutputFolder(path)
-        self._text = self._folder.partial / TEXT_FOLDER if write_text else None
+        self._writes_text = write_text
         self._words: list[str] = []
-        if self._text is not None:
-            self._text.mkdir()
+        if write_text:
+            (self._folder.partial / TEXT_FOLDER).mkdir()
 
     def take_corpus(self, number: int, corpus: Corpus, vocabulary: Vocabulary) -> None:
         """Writes the documents of a generation, if that was asked for."""
-        if self._text is None:
+        if not self._writes_text:
             return
         self._words = self._words or vocabulary.words()
-        with (self._text / f"generation-{number:04}.jsonl.zst").open("wb") as stream:
+        with self._folder.file(f"{TEXT_FOLDER}/generation-{number:04}.jsonl.zst") as stream:
             write_text(stream, corpus, self._words, number)
 
     def commit(self, simulation: Simulation) -> None:

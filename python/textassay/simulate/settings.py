@@ -77,7 +77,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What came out. `generations` begins with 0, the real text; each has the figures of `measure_generation`, and `n_generated`, `n_drawn`: documents of it that the model wrote, and had to write for that."""
+    """What came out. `generations` begins with 0, the real text; each has the figures of `measure_generation`, and
+    `n_generated`, `n_drawn`: documents of it that the model wrote, and had to write for that.
+    """
 
     settings: Settings
     corpus: dict[str, Any]
