@@ -12,4 +12,5 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
     bindings::register_detector(module);
     bindings::register_measurer(module);
     bindings::register_scan(module);
+    bindings::register_simulation(module);
 }

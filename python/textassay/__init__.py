@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textassay import collapse, simulate
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
@@ -66,8 +67,8 @@ _HOME = {
     "check_anchor": "anchor.check",
     "compare": "comparison",
     "compare_timeline": "comparison",
-    "illustrate": "illustration",
     "filter_shards": "filtering",
+    "illustrate": "illustration",
     "load_anchor": "anchor",
     "measure": "measuring",
     "plan_mix": "mixing",
@@ -76,6 +77,9 @@ _HOME = {
     "scan": "scanning",
     "take_labels": "labels",
 }
+
+# Public modules, loaded on first access as well.
+_MODULES = ("collapse", "simulate")
 
 __all__ = [
     "Anchor",
@@ -103,6 +107,7 @@ __all__ = [
     "build_anchor",
     "calibrate",
     "check_anchor",
+    "collapse",
     "compare",
     "compare_timeline",
     "filter_shards",
@@ -113,11 +118,14 @@ __all__ = [
     "preserve_clusters",
     "sample_documents",
     "scan",
+    "simulate",
     "take_labels",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"textassay.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'textassay' has no attribute {name!r}")
     value = getattr(import_module(f"textassay.{_HOME[name]}"), name)

@@ -26,6 +26,11 @@ OURS = (
     "batches.jsonl.zst",
     "errors.jsonl",
     "report.html",
+    "simulation.json",
+    "simulation.svg",
+    "generations.parquet",
+    "generations.jsonl",
+    "text",
     MANIFEST,
 )
 """All that textassay may have put there. The manifest is written last and says that the rest is whole."""

@@ -17,6 +17,7 @@ from textassay._numba.profile import ProfileState
 from textassay._numba.scan import Scan
 from textassay._numba.segmentation import sentence_boundaries, sentence_lengths, word_boundaries, word_spans
 from textassay._numba.signal_bins import bin_index
+from textassay._numba.simulation import Sampler, count_trigrams, find_last_bigrams, measure_documents
 from textassay._numba.tokens import tokens
 
 __all__ = [
@@ -28,13 +29,17 @@ __all__ = [
     "Detector",
     "Measurer",
     "ProfileState",
+    "Sampler",
     "Scan",
     "available_kernels",
     "backend_info",
     "bin_index",
     "count_ids",
+    "count_trigrams",
     "fill_table",
+    "find_last_bigrams",
     "log2_times",
+    "measure_documents",
     "sentence_boundaries",
     "sentence_lengths",
     "token_hash",

@@ -10,6 +10,7 @@ import typer
 from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
 from textassay.cli.calibrate import calibrate
+from textassay.cli.collapse import collapse
 from textassay.cli.compare import compare
 from textassay.cli.errors import reported
 from textassay.cli.filter import filter_
@@ -18,6 +19,7 @@ from textassay.cli.mix import mix
 from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
+from textassay.cli.simulate import simulate
 
 app = typer.Typer(
     name="textassay",
@@ -37,6 +39,8 @@ app.command("filter")(reported(filter_))
 app.command()(reported(sample))
 app.command()(reported(labels))
 app.command()(reported(mix))
+app.command()(reported(collapse))
+app.command()(reported(simulate))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 
