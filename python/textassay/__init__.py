@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textassay import collapse, simulate
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from textassay.calibration import Calibration
     from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
+    from textassay.clusters import preserve_clusters
     from textassay.comparison import Comparison, Timeline, compare, compare_timeline
     from textassay.detector import Detector
     from textassay.errors import (
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.filtering import filter_shards
     from textassay.gate_policy import Policy
     from textassay.gating import GateResult, gate
     from textassay.illustration import illustrate
+    from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
+    from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
+    from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
     from textassay.version import __version__
@@ -45,6 +51,7 @@ _HOME = {
     "FolderError": "errors",
     "GateResult": "gating",
     "InputError": "errors",
+    "MixPolicy": "mixing",
     "OutputError": "errors",
     "Policy": "gate_policy",
     "Profile": "profile",
@@ -64,12 +71,20 @@ _HOME = {
     "check_anchor": "anchor.check",
     "compare": "comparison",
     "compare_timeline": "comparison",
+    "filter_shards": "filtering",
     "gate": "gating",
     "illustrate": "illustration",
     "load_anchor": "anchor",
     "measure": "measuring",
+    "plan_mix": "mixing",
+    "preserve_clusters": "clusters",
+    "sample_documents": "sampling",
     "scan": "scanning",
+    "take_labels": "labels",
 }
+
+# Public modules, loaded on first access as well.
+_MODULES = ("collapse", "simulate")
 
 __all__ = [
     "Anchor",
@@ -81,6 +96,7 @@ __all__ = [
     "FolderError",
     "GateResult",
     "InputError",
+    "MixPolicy",
     "OutputError",
     "Policy",
     "Profile",
@@ -98,17 +114,26 @@ __all__ = [
     "build_anchor",
     "calibrate",
     "check_anchor",
+    "collapse",
     "compare",
     "compare_timeline",
+    "filter_shards",
     "gate",
     "illustrate",
     "load_anchor",
     "measure",
+    "plan_mix",
+    "preserve_clusters",
+    "sample_documents",
     "scan",
+    "simulate",
+    "take_labels",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"textassay.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'textassay' has no attribute {name!r}")
     value = getattr(import_module(f"textassay.{_HOME[name]}"), name)

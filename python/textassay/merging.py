@@ -24,7 +24,7 @@ def merge_profiles(paths: Sequence[str | PathLike[str]]) -> tuple[Profile, dict[
     """
     if not paths:
         raise InputError("no profile: wanted .tap files or folders that scan wrote")
-    files = [_profile_file(Path(path)) for path in paths]
+    files = [profile_file(Path(path)) for path in paths]
     profile = Profile.load(files[0])
     for file in files[1:]:
         profile.merge_file(file)
@@ -57,7 +57,8 @@ def write_merged(
         raise
 
 
-def _profile_file(path: Path) -> Path:
+def profile_file(path: Path) -> Path:
+    """A `.tap` file, or the one in a folder that scan wrote. Raises `InputError` where there is none."""
     file = path / "profile.tap" if path.is_dir() else path
     if not file.exists():
         raise InputError(f"{file}: no such profile")

@@ -10,12 +10,17 @@ import typer
 from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
 from textassay.cli.calibrate import calibrate
+from textassay.cli.collapse import collapse
 from textassay.cli.compare import compare
 from textassay.cli.errors import reported
+from textassay.cli.filter import filter_
 from textassay.cli.gate import gate
 from textassay.cli.merge import merge
+from textassay.cli.mix import mix
+from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
+from textassay.cli.simulate import simulate
 
 app = typer.Typer(
     name="textassay",
@@ -32,6 +37,12 @@ app.command()(reported(merge))
 app.command()(reported(calibrate))
 app.command()(reported(compare))
 app.command()(reported(gate))
+app.command("filter")(reported(filter_))
+app.command()(reported(sample))
+app.command()(reported(labels))
+app.command()(reported(mix))
+app.command()(reported(collapse))
+app.command()(reported(simulate))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 
