@@ -505,7 +505,7 @@ def test_bad_policies_are_refused(text, tmp_path):
 
 
 def test_files_that_are_no_policies(tmp_path):
-    (tmp_path / "large.toml").write_bytes(b"#" * (1 << 20) + b"#")
+    (tmp_path / "large.toml").write_bytes(b"#" * ((1 << 24) + 1))
     (tmp_path / "latin.toml").write_bytes(b"# \xe9")
     for name, reason in (("large", "at most"), ("latin", "utf-8"), ("none", "No such file")):
         with pytest.raises(UsageError, match=rf"{name}\.toml.*{reason}"):

@@ -7,9 +7,8 @@ of a comparison with a reference, `[[limit]]` any figure of summary.json.
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
 from importlib.resources import files
 from os import PathLike, fspath
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Literal, NoReturn
 from textassay import _backend
 from textassay.distribution import PERCENTILES
 from textassay.errors import UsageError
+from textassay.policy import check_keys, read_policy
 from textassay.provenance import LABELS, SYNTHETIC
 from textassay.signal_drift import SignalDrift
 from textassay.signals import BATCH_PREFIX
@@ -26,7 +26,9 @@ Mode = Literal["enforce", "monitor"]
 MODES: tuple[Mode, ...] = ("enforce", "monitor")
 """What a failed limit does: fail the gate, or only be told."""
 
-LONGEST = 1 << 20
+MIX = "mix"
+"""The table of another command, which the gate leaves alone."""
+
 _GREATEST = 1e300
 LONGEST_TEXT = 4096
 MAX_LIMITS = 1000
@@ -147,24 +149,16 @@ class Policy:
         """Reads a TOML file; paths in it are relative to its folder. Raises `UsageError` naming the file and the key on
         anything unknown or wrong in it.
         """
-        try:
-            with Path(path).open("rb") as stream:
-                data = stream.read(LONGEST + 1)
-            if len(data) > LONGEST:
-                raise UsageError(f"{fspath(path)}: wanted a policy of at most {LONGEST} bytes")
-            text = data.decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the policy {fspath(path)}: {error}") from error
-        return cls.parse(text, fspath(path), Path(path).parent)
+        return _parse(read_policy(path), fspath(path), Path(path).parent)
 
     @classmethod
-    def parse(cls, text: str, origin: str = "policy", folder: Path | None = None) -> "Policy":
+    def parse(cls, text: str, origin: str = "policy") -> "Policy":
         """The policy of a TOML text."""
         try:
             content = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise UsageError(f"{origin}: {error}") from error
-        return _parse(content, origin, Path() if folder is None else folder)
+        return _parse(content, origin, Path())
 
     @classmethod
     def default(cls) -> "Policy":
@@ -190,11 +184,7 @@ def default_text() -> str:
 
 
 def _parse(content: Mapping[str, Any], origin: str, folder: Path) -> Policy:
-    known = ("mode", "reference", "mix", "limit", "drift", *_tables())
-    for key in content:
-        if key not in known:
-            raise UsageError(f"{origin}: unknown key {key!r}{_hint(key, known)}")
-    # `mix` is another command's table.
+    check_keys(content, (*gate_keys(), MIX), origin)
     top = _Table({key: content[key] for key in ("mode", "reference") if key in content}, origin, "", "enforce", folder)
     mode, reference = top.mode(), top.path("reference")
     top.finish()
@@ -211,6 +201,11 @@ def _parse(content: Mapping[str, Any], origin: str, folder: Path) -> Policy:
     if len(limits) > MAX_LIMITS:
         raise UsageError(f"{origin}: {len(limits)} limits: wanted at most {MAX_LIMITS}")
     return Policy(tuple(limits), reference, origin)
+
+
+def gate_keys() -> tuple[str, ...]:
+    """All that the gate reads at the top of a policy."""
+    return ("mode", "reference", "limit", "drift", *_tables())
 
 
 _SHARES = ("malformed_share", "synthetic_ratio", "human_anchor_share")
@@ -316,9 +311,7 @@ class _Table:
         self._folder = folder
 
     def finish(self) -> None:
-        for key in self._values:
-            if key not in self._known:
-                raise UsageError(f"{self._where}: unknown key {key!r}{_hint(key, self._known)}")
+        check_keys(self._values, list(dict.fromkeys(self._known)), self._where)
 
     def refuse(self, key: str, wanted: str, found: Any) -> NoReturn:
         raise UsageError(f"{self._where}: {key}: wanted {wanted}, found {_short(found)}")
@@ -394,12 +387,6 @@ def _wanted_number(lowest: float, highest: float) -> str:
     if highest < math.inf:
         return f"a number from {lowest:g} to {highest:g}"
     return f"a number from {lowest:g}" if lowest > -math.inf else "a number"
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    each = list(dict.fromkeys(known))
-    close = get_close_matches(name, each, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(each)}"
 
 
 def _short(value: Any) -> str:
