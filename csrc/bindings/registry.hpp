@@ -16,6 +16,7 @@ void register_measurer(py::module_& module);
 void register_scan(py::module_& module);
 void register_anchor(py::module_& module);
 void register_detector(py::module_& module);
+void register_id_counts(py::module_& module);
 
 // An anchor, and the arrays that it looks into.
 struct PythonAnchor {

@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
+    from textassay.audit import AuditResult, audit_tokens
     from textassay.batch import batch_entropy_audit
+    from textassay.batch_auditor import BatchAuditor
     from textassay.classifier import ProvenanceClassifier
     from textassay.detector import Detector
     from textassay.errors import (
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
+    "AuditResult": "audit",
     "BackendError": "errors",
+    "BatchAuditor": "batch_auditor",
     "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
@@ -47,6 +51,7 @@ _HOME = {
     "TextassayError": "errors",
     "UsageError": "errors",
     "__version__": "version",
+    "audit_tokens": "audit",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
     "check_anchor": "anchor.check",
@@ -58,7 +63,9 @@ _HOME = {
 __all__ = [
     "Anchor",
     "AnchorError",
+    "AuditResult",
     "BackendError",
+    "BatchAuditor",
     "Detector",
     "FolderError",
     "InputError",
@@ -73,6 +80,7 @@ __all__ = [
     "TextassayError",
     "UsageError",
     "__version__",
+    "audit_tokens",
     "batch_entropy_audit",
     "build_anchor",
     "check_anchor",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from textassay.cli.anchor import anchor
+from textassay.cli.audit import audit
 from textassay.cli.bench import bench
 from textassay.cli.errors import reported
 from textassay.cli.merge import merge
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(reported(scan))
 app.command()(reported(merge))
+app.command()(reported(audit))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 
