@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
+    from textassay.tail_weights import TailWeights, weigh_documents
     from textassay.version import __version__
 
 # Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
@@ -48,6 +49,7 @@ _HOME = {
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
+    "TailWeights": "tail_weights",
     "TextassayError": "errors",
     "UsageError": "errors",
     "__version__": "version",
@@ -58,6 +60,7 @@ _HOME = {
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
+    "weigh_documents": "tail_weights",
 }
 
 __all__ = [
@@ -77,6 +80,7 @@ __all__ = [
     "ScanResult",
     "Scanner",
     "Table",
+    "TailWeights",
     "TextassayError",
     "UsageError",
     "__version__",
@@ -87,6 +91,7 @@ __all__ = [
     "load_anchor",
     "measure",
     "scan",
+    "weigh_documents",
 ]
 
 

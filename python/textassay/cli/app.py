@@ -14,6 +14,7 @@ from textassay.cli.errors import reported
 from textassay.cli.merge import merge
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
+from textassay.cli.tail import tail
 
 app = typer.Typer(
     name="textassay",
@@ -30,6 +31,7 @@ app.command()(reported(merge))
 app.command()(reported(audit))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
+app.add_typer(tail, name="tail")
 
 
 def _print_version(wanted: bool) -> None:

@@ -399,6 +399,32 @@ def _audit_damage(inputs: Mapping[str, Any]) -> RenderableType:
     return Group(*(lines or [Text("Every byte accounted for, every id in the vocabulary, no file damaged.", GOOD)]))
 
 
+def print_tail_weights(summary: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> None:
+    """Prints what `tail_weights.weigh_documents` returned."""
+    statuses, n = summary["statuses"], summary["n_documents"]
+    table = _table("Tail weights", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    least, greatest = (decimal(summary["weights"][name], 2) for name in ("least", "greatest"))
+    table.add_row("documents", number(n), f"weights of {least} to {greatest}, mean 1")
+    table.add_row("raised", number(statuses["raised"] + statuses["capped"]), f"{number(statuses['capped'])} to the cap")
+    table.add_row("guarded", number(statuses["guarded"]), "rare, but of a quality that human text hardly has")
+    table.add_row("synthetic", number(statuses["synthetic"]), "rare, but not raised for their provenance")
+    shares = f"from {share(summary['tail_share'])}; the anchor has {share(summary['anchor']['tail_share'])}"
+    table.add_row("tail share", share(summary["tail_share_weighted"]), shares)
+    table.add_row("effective", number(summary["effective_documents"]), "documents that the weights are worth (Kish)")
+    columns = (("weight", FIGURE, "right"), ("documents", "", "right"), ("tail share", "", "right"), ("", LABEL))
+    files = _table("Shards, the most raised first", *columns)
+    ranked = sorted((row for row in shards if row["weight"] is not None), key=lambda row: -row["weight"])
+    for row in ranked[:SHOWN]:
+        files.add_row(
+            decimal(row["weight"]), number(row["n_documents"]), share(row["tail_share"]), clean_path(row["file"])
+        )
+    source = summary["guards"]["from"]
+    where = "far fences of the corpus itself" if source == "corpus" else f"quantiles of {clean_path(source)}"
+    limits = ", ".join(clean(one["signal"]) for one in summary["guards"]["limits"])
+    note = Text(f"Guards on {limits}: {where}.", NOTE)
+    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in (table, files, note))))
+
+
 def _table(title: str, *columns: Sequence[str]) -> Table:
     """Columns are (heading, style) or (heading, style, justify)."""
     headed = any(name for name, *_ in columns)
