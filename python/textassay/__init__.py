@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
+    from textassay.tail_probes import answer_with_model, make_probes, score_probes
     from textassay.tail_weights import TailWeights, weigh_documents
     from textassay.version import __version__
 
@@ -53,13 +54,16 @@ _HOME = {
     "TextassayError": "errors",
     "UsageError": "errors",
     "__version__": "version",
+    "answer_with_model": "tail_probes",
     "audit_tokens": "audit",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
     "check_anchor": "anchor.check",
     "load_anchor": "anchor",
+    "make_probes": "tail_probes",
     "measure": "measuring",
     "scan": "scanning",
+    "score_probes": "tail_probes",
     "weigh_documents": "tail_weights",
 }
 
@@ -84,13 +88,16 @@ __all__ = [
     "TextassayError",
     "UsageError",
     "__version__",
+    "answer_with_model",
     "audit_tokens",
     "batch_entropy_audit",
     "build_anchor",
     "check_anchor",
     "load_anchor",
+    "make_probes",
     "measure",
     "scan",
+    "score_probes",
     "weigh_documents",
 ]
 

@@ -425,6 +425,45 @@ def print_tail_weights(summary: Mapping[str, Any], shards: Sequence[Mapping[str,
     _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in (table, files, note))))
 
 
+def print_probes(strata: Sequence[Mapping[str, Any]], account: Mapping[str, Any]) -> None:
+    """Prints how many items `tail_probes.make_probes` made, of what."""
+    table = _table("Probes", ("", LABEL), ("seen in the anchor", "", "right"), ("items", FIGURE, "right"), ("", NOTE))
+    for row in strata:
+        table.add_row(
+            row["kind"], decade_range(row["decade"]), number(row["n_items"]), "tail" if row["is_tail"] else ""
+        )
+    read = f"of {number(account['n_sampled'])} of {counted(account['n_documents'], 'document')}"
+    _console().print(Padding(Group(table, Text(read, NOTE)), (0, 0, 1, 1)))
+
+
+def decade_range(decade: int) -> str:
+    """`10–99`; the rarest begin at 3."""
+    return f"{max(decade, 3):,}–{10 * decade - 1:,}"
+
+
+def print_score(found: Mapping[str, Any]) -> None:
+    """Prints what `tail_probes.score_probes` returned."""
+    columns = (("", LABEL), ("seen in the anchor", "", "right"), ("items", "", "right"), ("right", FIGURE, "right"))
+    table = _table("Tail score", *columns, ("95 %", "", "right"), ("chance", NOTE, "right"), ("", NOTE))
+    for row in found["strata"]:
+        place = (row["kind"], decade_range(row["decade"]), number(row["n_items"]))
+        table.add_row(*place, *_score_cells(row), "tail" if row["is_tail"] else "")
+    lines: list[RenderableType] = [table]
+    for name, label in (("tail", "tail"), ("all", "all")):
+        if (mean := found[name]) is not None:
+            table.add_row(label, "", "", *_score_cells(mean), "mean of its rows")
+            above = f"{label}: {share(mean['above_chance'])} of the way from chance to all right"
+            lines.append(Text(above, FIGURE if name == "tail" else NOTE))
+    if missing := found["n_items"] - found["n_answered"]:
+        lines.append(Text(f"{counted(missing, 'item')} without an answer counted as wrong", "yellow"))
+    _console().print(Padding(Group(*lines), (0, 0, 1, 1)))
+
+
+def _score_cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    low, high = row["interval"]
+    return share(row["accuracy"]), f"{100 * low:.1f}–{100 * high:.1f} %", share(row["chance"])
+
+
 def _table(title: str, *columns: Sequence[str]) -> Table:
     """Columns are (heading, style) or (heading, style, justify)."""
     headed = any(name for name, *_ in columns)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from textassay.cli.errors import reported, say
-from textassay.cli.options import Json, option, split_list
+from textassay.cli.errors import DAMAGED, reported, say
+from textassay.cli.options import Json, MalformedBudget, TextFields, option, parse_budget, split_list
 
 tail = typer.Typer(
     help="Rare, but real: sampling weights that raise it, and a test of who still knows it.", no_args_is_help=True
@@ -54,4 +54,92 @@ def weights(
     say(f"written to {out}")
 
 
+def probes(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Text to make items of, as for scan.")],
+    anchor: AnchorFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A JSONL file for the items.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", help="A JSONL file for the answers, which are left out of the items then.", show_default=False
+        ),
+    ] = None,
+    per_decade: Annotated[
+        int, option("per-decade", "Items of each kind and decade of frequency, at most.", min=1)
+    ] = 100,
+    options: Annotated[int, option("options", "Words to choose from, in each item.", min=2)] = 4,
+    documents: Annotated[int, option("sample-documents", "Documents that items are made of.", min=1)] = 5000,
+    text_field: TextFields = ["text"],  # noqa: B006 (typer copies it)
+    malformed_budget: MalformedBudget = "0",
+    as_json: Json = False,
+) -> None:
+    """Make a test of the tail: sentences with a gap, by how rare the missing word or pair of words is in the anchor."""
+    from collections import Counter
+
+    from textassay.summary import is_damaged
+    from textassay.tail_probes import make_probes, write_probes
+
+    budget = parse_budget(malformed_budget)
+    fields = split_list(text_field)
+    items, account = make_probes(
+        inputs, anchor, per_decade=per_decade, options=options, documents=documents, text_fields=fields
+    )
+    write_probes(items, out, key)
+    strata = Counter((item["kind"], item["decade"], item["is_tail"]) for item in items)
+    rows = [
+        {"kind": kind, "decade": decade, "is_tail": tail, "n_items": n} for (kind, decade, tail), n in strata.items()
+    ]
+    if as_json:
+        from textassay.folder import json_text
+
+        sys.stdout.write(json_text({"n_items": len(items), "inputs": account, "strata": rows}))
+    else:
+        from textassay.cli.render import print_probes
+
+        print_probes(rows, account)
+    say(f"written to {out}" + (f", the answers to {key}" if key else ""))
+    found = {
+        "malformed": account["n_malformed"],
+        "files_damaged": account["n_damaged"],
+        "documents": account["n_documents"],
+    }
+    if is_damaged(found, budget):
+        say(f"{account['n_malformed']} malformed records, {account['n_damaged']} damaged files: not all was looked at")
+        raise typer.Exit(DAMAGED)
+
+
+def score(
+    items: Annotated[Path, typer.Argument(metavar="PROBES", help="The items, as tail probes wrote them.")],
+    answers: Annotated[
+        Path | None,
+        typer.Argument(metavar="ANSWERS", help='JSONL: {"id": ..., "answer": an option or its number from 0}.'),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="The answers, where the items lack them.", show_default=False)
+    ] = None,
+    anchor: Annotated[
+        Path | None, option("anchor", "Let the model of this anchor answer instead.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score answers: how much of each decade of frequency is still known."""
+    from textassay.errors import UsageError
+    from textassay.tail_probes import answer_with_model, read_answers, read_probes, score_probes
+
+    if (answers is None) == (anchor is None):
+        raise UsageError("wanted a file of answers, or --anchor for a model to answer")
+    known = read_probes(items, key)
+    found = score_probes(known, read_answers(answers) if answers is not None else answer_with_model(anchor, known))  # type: ignore[arg-type]
+    if as_json:
+        from textassay.folder import json_text
+
+        sys.stdout.write(json_text(found))
+    else:
+        from textassay.cli.render import print_score
+
+        print_score(found)
+
+
 tail.command()(reported(weights))
+tail.command()(reported(probes))
+tail.command()(reported(score))
