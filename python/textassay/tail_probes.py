@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -84,6 +85,8 @@ def make_probes(
             _offer(strata, kind, read, words)
     order = sorted(strata, key=_rank)
     found = [probe for key in order for probe in _items(key, strata[key], words, per_decade, options)]
+    if not found:
+        raise InputError("no item could be made: wanted more text, or an anchor that knows its words")
     return found, sample.account()
 
 
@@ -327,6 +330,13 @@ def _distractors(answer: str, context: str, pool: Sequence[str], n: int) -> list
 def _are_forms(one: str, other: str) -> bool:
     """`house` and `houses` may both be right."""
     return any(a.startswith(b) or b.startswith(a) for a, b in zip(one.split(), other.split(), strict=True))
+
+
+def strata_of(probes: Sequence[Probe]) -> list[dict[str, Any]]:
+    """How many items there are of each kind and decade: `kind`, `decade`, `is_tail`, `n_items`."""
+    names = ("kind", "decade", "is_tail")
+    found = Counter(tuple(probe[name] for name in names) for probe in probes)
+    return [dict(zip(names, key, strict=True)) | {"n_items": n} for key, n in found.items()]
 
 
 def write_probes(probes: Sequence[Probe], out: str | PathLike[str], key: str | PathLike[str] | None = None) -> None:

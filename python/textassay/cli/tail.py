@@ -13,7 +13,7 @@ tail = typer.Typer(
     help="Rare, but real: sampling weights that raise it, and a test of who still knows it.", no_args_is_help=True
 )
 
-AnchorFile = Annotated[Path, typer.Option("--anchor", help="The anchor file whose rare words are meant.")]
+AnchorFile = Annotated[Path, option("anchor", "The anchor file whose rare words are meant.")]
 
 
 def weights(
@@ -74,10 +74,8 @@ def probes(
     as_json: Json = False,
 ) -> None:
     """Make a test of the tail: sentences with a gap, by how rare the missing word or pair of words is in the anchor."""
-    from collections import Counter
-
     from textassay.summary import is_damaged
-    from textassay.tail_probes import make_probes, write_probes
+    from textassay.tail_probes import make_probes, strata_of, write_probes
 
     budget = parse_budget(malformed_budget)
     fields = split_list(text_field)
@@ -85,10 +83,7 @@ def probes(
         inputs, anchor, per_decade=per_decade, options=options, documents=documents, text_fields=fields
     )
     write_probes(items, out, key)
-    strata = Counter((item["kind"], item["decade"], item["is_tail"]) for item in items)
-    rows = [
-        {"kind": kind, "decade": decade, "is_tail": tail, "n_items": n} for (kind, decade, tail), n in strata.items()
-    ]
+    rows = strata_of(items)
     if as_json:
         from textassay.folder import json_text
 
@@ -117,8 +112,8 @@ def score(
     key: Annotated[
         Path | None, typer.Option("--key", help="The answers, where the items lack them.", show_default=False)
     ] = None,
-    anchor: Annotated[
-        Path | None, option("anchor", "Let the model of this anchor answer instead.", show_default=False)
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Let the model of this anchor answer instead.", show_default=False)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -126,10 +121,11 @@ def score(
     from textassay.errors import UsageError
     from textassay.tail_probes import answer_with_model, read_answers, read_probes, score_probes
 
-    if (answers is None) == (anchor is None):
-        raise UsageError("wanted a file of answers, or --anchor for a model to answer")
+    if (answers is None) == (model is None):
+        raise UsageError("wanted a file of answers, or --model to answer")
     known = read_probes(items, key)
-    found = score_probes(known, read_answers(answers) if answers is not None else answer_with_model(anchor, known))  # type: ignore[arg-type]
+    given = read_answers(answers) if answers is not None else answer_with_model(str(model), known)
+    found = score_probes(known, given)
     if as_json:
         from textassay.folder import json_text
 
