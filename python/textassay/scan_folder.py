@@ -23,6 +23,7 @@ CHUNK_ROWS = 1 << 17
 LONGEST_MANIFEST = 1 << 30
 TEXT_COLUMNS = ("id", "provenance", "provenance_reason")
 PLACES = ("line", "byte_offset")
+SHARD_SUFFIX = ".jsonl.zst"
 BATCH_COLUMNS = tuple(
     f"{BATCH_PREFIX}{name}" for name in ("n_tokens", "entropy_bits", "entropy_mm_bits", "type_token_ratio", "mattr")
 )
@@ -45,6 +46,11 @@ class ScannedInput:
     digest: str | None
     documents: Path
     outcome: Mapping[str, Any]
+
+    @property
+    def shard_name(self) -> str:
+        """For files made of this input: called as that of its rows, so safe, unique in a scan, and the same on every node."""
+        return self.documents.name.removesuffix(".parquet").removesuffix(SHARD_SUFFIX) + SHARD_SUFFIX
 
     def check_same(self, file: Input) -> None:
         """Raises `InputError` where size, time or digest are not those of the scan."""

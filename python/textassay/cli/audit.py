@@ -62,7 +62,7 @@ def audit(
 
         sys.stdout.write(json_text(found.summary))
     else:
-        from textassay.cli.render import print_audit
+        from textassay.cli.render_audit import print_audit
 
         print_audit(found.summary)
     if out is not None:

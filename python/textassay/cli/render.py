@@ -33,10 +33,10 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
         if "provenance" in summary:
             parts.append(provenance_table(summary["provenance"]))
     parts.append(damage_lines(summary["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
-def _console() -> Console:
+def console() -> Console:
     # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
     return Console(highlight=False)
 
@@ -102,7 +102,7 @@ def headline(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
-    table = _table("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     errors = corpus.get("standard_errors", {})
 
     def row(name: str, value: str, note: str, figure: str | None = None) -> None:
@@ -139,7 +139,7 @@ def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
 
 def signal_table(documents: Mapping[str, Mapping[str, Any]], profile: Profile) -> RenderableType:
     columns = (("", LABEL), ("mean", FIGURE, "right"), ("median", "", "right"), ("5 %", NOTE, "right"))
-    table = _table("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
+    table = table_of("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
     for name, found in documents.items():
         show = number if is_integer(name) else decimal
         quantiles = [show(found["quantiles"][p]) for p in ("0.5", "0.05", "0.95")]
@@ -196,7 +196,7 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
     """Shares of tokens; the sources with most synthetic tokens first."""
     shares = (("verified", "right"), ("unverified", "right"), ("known", "right"), ("suspected", "right"))
     columns = (("", LABEL), ("documents", FIGURE, "right"), ("tokens", "", "right"))
-    table = _table("Provenance", *columns, *((name, "", justify) for name, justify in shares))
+    table = table_of("Provenance", *columns, *((name, "", justify) for name, justify in shares))
 
     def row(name: str, found: Mapping[str, Any] | None) -> None:
         if found is not None:
@@ -252,7 +252,7 @@ def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
 
 def print_anchor(about: Mapping[str, Any]) -> None:
     """Prints what `Anchor.describe` returned."""
-    table = _table(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     if "totals" in about:
         totals, (begin, end) = about["totals"], about["tail"]
         table.add_row("tokens", number(totals["n_tokens"]), f"of {counted(totals['n_documents'], 'document')}")
@@ -272,13 +272,13 @@ def print_anchor(about: Mapping[str, Any]) -> None:
     note = (
         Text(clean(about["note"], 500), NOTE) if about["note"] else Text("no note says who verified the text", "yellow")
     )
-    _console().print(Group(table, note))
+    console().print(Group(table, note))
 
 
 def print_check(report: Mapping[str, Any]) -> None:
     """Prints what `AnchorCheck.report` returned."""
     corpus, anchor_text = report["corpus"], report["anchor_text"]
-    table = _table(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     n, compared = number(corpus["n_documents"]), number(corpus["n_compared"])
     table.add_row(
         "corpus", number(corpus["n_over"]), f"of {n} documents overlap too much; {compared} could be compared"
@@ -300,11 +300,11 @@ def print_check(report: Mapping[str, Any]) -> None:
             parts.append(_overlap_table(title, side["worst"], sized))
     if report["inputs"]["malformed"] or report["inputs"]["files_damaged"]:
         parts.append(damage_lines(report["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
 def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:
-    table = _table(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
+    table = table_of(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
     for row in worst[:SHOWN]:
         place = f"{row['line']} {clean_path(row['file'])}"
         table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
@@ -317,7 +317,7 @@ def print_stages(found: Mapping[str, Any]) -> None:
     title = f"{size(found['bytes_compressed'])} compressed, {size(found['bytes'])} raw, "
     title += counted(found["documents"], "document")
     columns = (("stage", LABEL), ("CPU s", FIGURE, "right"), ("compressed/s", "", "right"), ("raw/s", "", "right"))
-    table = _table(
+    table = table_of(
         title, *columns, ("x decompress", "", "right"), ("x zstd -dc", FIGURE, "right"), ("wall s", NOTE, "right")
     )
     for row in found["rows"]:
@@ -333,138 +333,10 @@ def print_stages(found: Mapping[str, Any]) -> None:
         )
     note = f"Each stage includes those above it. Median of {counted(found['runs'], 'run')}, {counted(found['threads'], 'thread')}, "
     note += f"{backend['backend']} ({backend['kernels']}); rates are per CPU second."
-    _console().print(Group(table, Text(note, NOTE)))
+    console().print(Group(table, Text(note, NOTE)))
 
 
-def print_audit(summary: Mapping[str, Any]) -> None:
-    """Prints the summary of `audit.audit_tokens`."""
-    inputs, batches, performance = summary["inputs"], summary["batches"], summary["performance"]
-    parts = (counted(inputs["files"], "file"), counted(inputs["tokens"], "token id"), size(inputs["bytes"]))
-    line = Text("textassay  ", "bold cyan").append(" · ".join(parts), "bold")
-    backend = performance["backend"]["backend"]
-    speed = f"{', '.join(inputs['kinds'])}; {size(performance['bytes_per_second'])}/s with "
-    speed += f"{counted(performance['threads'], 'thread')}, {backend}"
-    shown: list[RenderableType] = [Group(line, Text(speed, NOTE))]
-    table = _table(
-        f"Batches  {number(batches['n_batches'])}, {number(batches['n_full'])} of them of {number(batches['batch_tokens'])} tokens",
-        *(("", LABEL), ("mean", FIGURE, "right"), ("sd", "", "right")),
-        *((name, "", "right") for name in ("1 %", "5 %", "median", "95 %")),
-    )
-    for name in ("entropy_bits", "type_token_ratio"):
-        found = batches["distributions"][name]
-        quantiles = (decimal(found["quantiles"][key]) for key in ("0.01", "0.05", "0.5", "0.95"))
-        table.add_row(name, decimal(found["mean"], 4), decimal(found["sd"], 4), *quantiles)
-    shown.append(table)
-    shown.append(_audit_verdict(batches))
-    if summary["corpus"] is not None:
-        corpus, of = summary["corpus"], number(summary["configuration"]["vocab_size"])
-        text = f"{number(corpus['n_types'])} of {of} ids occur; entropy {decimal(corpus['entropy_bits'])} bits"
-        shown.append(Text("All ids  ", "bold").append(text, NOTE))
-    shown.append(_audit_damage(inputs))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in shown)))
-
-
-def _audit_verdict(batches: Mapping[str, Any]) -> RenderableType:
-    floor, lines = batches["entropy_floor"], []
-    if not batches["n_full"]:
-        lines.append(Text("no batch is full: lower --batch-tokens to see how they vary", "yellow"))
-    if floor is not None:
-        below, short = batches["below_floor"], batches["below_floor_short"]
-        verdict = f"{number(below)} below {floor:g} bits: HOLD_FOR_REVIEW" if below else f"none below {floor:g} bits"
-        lines.append(Text(verdict, BAD if below else GOOD))
-        if short:
-            lines[-1].append(f" ({number(short)} of them the short rest of a file)", NOTE)
-    for batch in batches["worst"][: SHOWN if floor is not None else 1]:
-        place = f"batch {batch['batch']} of {clean_path(batch['file'])}, from token {batch['first_token']:,}"
-        lines.append(Text(f"{decimal(batch['entropy_bits'])} in {place}", NOTE))
-    return Group(*lines)
-
-
-def _audit_damage(inputs: Mapping[str, Any]) -> RenderableType:
-    lines = []
-    if inputs["outside"]:
-        lines.append(Text(f"{counted(inputs['outside'], 'id')} outside the vocabulary, left out", BAD))
-    for entry in inputs["outside_first"][:SHOWN]:
-        place = f"id {entry['id']} at token {entry['position']:,} (byte {entry['byte_offset']:,})"
-        lines.append(Text(f"{place} of {clean_path(entry['file'])}, with {entry['n_outside'] - 1} more in this batch"))
-    for entry in inputs["damaged"][:SHOWN]:
-        lines.append(Text("damaged ", BAD).append(f"{clean_path(entry['file'])}: {clean(entry['reason'], 200)}"))
-    if inputs["files_damaged"] > SHOWN:
-        lines.append(Text(f"and {counted(inputs['files_damaged'] - SHOWN, 'more damaged file')}", BAD))
-    if lines:
-        accounts = ((name.removeprefix("bytes_").replace("_", " "), n) for name, n in inputs["accounted"].items() if n)
-        lines.append(Text("bytes: " + ", ".join(f"{n:,} {what}" for what, n in accounts), NOTE))
-    if not inputs["balanced"]:
-        lines.append(Text("the accounts of bytes do not add up: a bug, please report it", BAD))
-    return Group(*(lines or [Text("Every byte accounted for, every id in the vocabulary, no file damaged.", GOOD)]))
-
-
-def print_tail_weights(summary: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> None:
-    """Prints what `tail_weights.weigh_documents` returned."""
-    statuses, n = summary["statuses"], summary["n_documents"]
-    table = _table("Tail weights", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
-    least, greatest = (decimal(summary["weights"][name], 2) for name in ("least", "greatest"))
-    table.add_row("documents", number(n), f"weights of {least} to {greatest}, mean 1")
-    table.add_row("raised", number(statuses["raised"] + statuses["capped"]), f"{number(statuses['capped'])} to the cap")
-    table.add_row("guarded", number(statuses["guarded"]), "rare, but of a quality that human text hardly has")
-    table.add_row("synthetic", number(statuses["synthetic"]), "rare, but not raised for their provenance")
-    shares = f"from {share(summary['tail_share'])}; the anchor has {share(summary['anchor']['tail_share'])}"
-    table.add_row("tail share", share(summary["tail_share_weighted"]), shares)
-    table.add_row("effective", number(summary["effective_documents"]), "documents that the weights are worth (Kish)")
-    columns = (("weight", FIGURE, "right"), ("documents", "", "right"), ("tail share", "", "right"), ("", LABEL))
-    files = _table("Shards, the most raised first", *columns)
-    ranked = sorted((row for row in shards if row["weight"] is not None), key=lambda row: -row["weight"])
-    for row in ranked[:SHOWN]:
-        files.add_row(
-            decimal(row["weight"]), number(row["n_documents"]), share(row["tail_share"]), clean_path(row["file"])
-        )
-    source = summary["guards"]["from"]
-    where = "far fences of the corpus itself" if source == "corpus" else f"quantiles of {clean_path(source)}"
-    limits = ", ".join(clean(one["signal"]) for one in summary["guards"]["limits"])
-    note = Text(f"Guards on {limits}: {where}.", NOTE)
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in (table, files, note))))
-
-
-def print_probes(strata: Sequence[Mapping[str, Any]], account: Mapping[str, Any]) -> None:
-    """Prints how many items `tail_probes.make_probes` made, of what."""
-    table = _table("Probes", ("", LABEL), ("seen in the anchor", "", "right"), ("items", FIGURE, "right"), ("", NOTE))
-    for row in strata:
-        table.add_row(
-            row["kind"], decade_range(row["decade"]), number(row["n_items"]), "tail" if row["is_tail"] else ""
-        )
-    read = f"of {number(account['n_sampled'])} of {counted(account['n_documents'], 'document')}"
-    _console().print(Padding(Group(table, Text(read, NOTE)), (0, 0, 1, 1)))
-
-
-def decade_range(decade: int) -> str:
-    """`10–99`; the rarest begin at 3."""
-    return f"{max(decade, 3):,}–{10 * decade - 1:,}"
-
-
-def print_score(found: Mapping[str, Any]) -> None:
-    """Prints what `tail_probes.score_probes` returned."""
-    columns = (("", LABEL), ("seen in the anchor", "", "right"), ("items", "", "right"), ("right", FIGURE, "right"))
-    table = _table("Tail score", *columns, ("95 %", "", "right"), ("chance", NOTE, "right"), ("", NOTE))
-    for row in found["strata"]:
-        place = (row["kind"], decade_range(row["decade"]), number(row["n_items"]))
-        table.add_row(*place, *_score_cells(row), "tail" if row["is_tail"] else "")
-    lines: list[RenderableType] = [table]
-    for name, label in (("tail", "tail"), ("all", "all")):
-        if (mean := found[name]) is not None:
-            table.add_row(label, "", "", *_score_cells(mean), "mean of its rows")
-            above = f"{label}: {share(mean['above_chance'])} of the way from chance to all right"
-            lines.append(Text(above, FIGURE if name == "tail" else NOTE))
-    if missing := found["n_items"] - found["n_answered"]:
-        lines.append(Text(f"{counted(missing, 'item')} without an answer counted as wrong", "yellow"))
-    _console().print(Padding(Group(*lines), (0, 0, 1, 1)))
-
-
-def _score_cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    low, high = row["interval"]
-    return share(row["accuracy"]), f"{100 * low:.1f}–{100 * high:.1f} %", share(row["chance"])
-
-
-def _table(title: str, *columns: Sequence[str]) -> Table:
+def table_of(title: str, *columns: Sequence[str]) -> Table:
     """Columns are (heading, style) or (heading, style, justify)."""
     headed = any(name for name, *_ in columns)
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))

@@ -48,7 +48,7 @@ def weights(
 
         sys.stdout.write(json_text(found.summary | {"shards": found.shards}))
     else:
-        from textassay.cli.render import print_tail_weights
+        from textassay.cli.render_tail import print_tail_weights
 
         print_tail_weights(found.summary, found.shards)
     say(f"written to {out}")
@@ -89,7 +89,7 @@ def probes(
 
         sys.stdout.write(json_text({"n_items": len(items), "inputs": account, "strata": rows}))
     else:
-        from textassay.cli.render import print_probes
+        from textassay.cli.render_tail import print_probes
 
         print_probes(rows, account)
     say(f"written to {out}" + (f", the answers to {key}" if key else ""))
@@ -131,7 +131,7 @@ def score(
 
         sys.stdout.write(json_text(found))
     else:
-        from textassay.cli.render import print_score
+        from textassay.cli.render_tail import print_score
 
         print_score(found)
 
