@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
+    from textassay.audit import AuditResult, audit_tokens
     from textassay.batch import batch_entropy_audit
+    from textassay.batch_auditor import BatchAuditor
     from textassay.calibration import Calibration
     from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
+    from textassay.tail_probes import answer_with_model, make_probes, score_probes
+    from textassay.tail_weights import TailWeights, weigh_documents
     from textassay.version import __version__
 
 # Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
@@ -42,7 +46,9 @@ if TYPE_CHECKING:
 _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
+    "AuditResult": "audit",
     "BackendError": "errors",
+    "BatchAuditor": "batch_auditor",
     "Calibration": "calibration",
     "Comparison": "comparison",
     "Detector": "detector",
@@ -57,10 +63,13 @@ _HOME = {
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
+    "TailWeights": "tail_weights",
     "TextassayError": "errors",
     "Timeline": "comparison",
     "UsageError": "errors",
     "__version__": "version",
+    "answer_with_model": "tail_probes",
+    "audit_tokens": "audit",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
     "calibrate": "calibration.build",
@@ -70,12 +79,15 @@ _HOME = {
     "filter_shards": "filtering",
     "illustrate": "illustration",
     "load_anchor": "anchor",
+    "make_probes": "tail_probes",
     "measure": "measuring",
     "plan_mix": "mixing",
     "preserve_clusters": "clusters",
     "sample_documents": "sampling",
     "scan": "scanning",
+    "score_probes": "tail_probes",
     "take_labels": "labels",
+    "weigh_documents": "tail_weights",
 }
 
 # Public modules, loaded on first access as well.
@@ -84,7 +96,9 @@ _MODULES = ("collapse", "simulate")
 __all__ = [
     "Anchor",
     "AnchorError",
+    "AuditResult",
     "BackendError",
+    "BatchAuditor",
     "Calibration",
     "Comparison",
     "Detector",
@@ -99,10 +113,13 @@ __all__ = [
     "ScanResult",
     "Scanner",
     "Table",
+    "TailWeights",
     "TextassayError",
     "Timeline",
     "UsageError",
     "__version__",
+    "answer_with_model",
+    "audit_tokens",
     "batch_entropy_audit",
     "build_anchor",
     "calibrate",
@@ -113,13 +130,16 @@ __all__ = [
     "filter_shards",
     "illustrate",
     "load_anchor",
+    "make_probes",
     "measure",
     "plan_mix",
     "preserve_clusters",
     "sample_documents",
     "scan",
+    "score_probes",
     "simulate",
     "take_labels",
+    "weigh_documents",
 ]
 
 
