@@ -18,6 +18,7 @@ void register_simulation(py::module_& module);
 void register_anchor(py::module_& module);
 void register_decompressor(py::module_& module);
 void register_detector(py::module_& module);
+void register_id_counts(py::module_& module);
 
 // An anchor, and the arrays that it looks into.
 struct PythonAnchor {

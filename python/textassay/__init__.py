@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from textassay.anchor import Anchor, load_anchor
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
+    from textassay.audit import AuditResult, audit_tokens
     from textassay.batch import batch_entropy_audit
+    from textassay.batch_auditor import BatchAuditor
     from textassay.calibration import Calibration
     from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
+    from textassay.tail_probes import answer_with_model, make_probes, score_probes
+    from textassay.tail_weights import TailWeights, weigh_documents
     from textassay.version import __version__
 
 # Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
@@ -44,7 +48,9 @@ if TYPE_CHECKING:
 _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
+    "AuditResult": "audit",
     "BackendError": "errors",
+    "BatchAuditor": "batch_auditor",
     "Calibration": "calibration",
     "Comparison": "comparison",
     "Detector": "detector",
@@ -61,10 +67,13 @@ _HOME = {
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
+    "TailWeights": "tail_weights",
     "TextassayError": "errors",
     "Timeline": "comparison",
     "UsageError": "errors",
     "__version__": "version",
+    "answer_with_model": "tail_probes",
+    "audit_tokens": "audit",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
     "calibrate": "calibration.build",
@@ -75,12 +84,15 @@ _HOME = {
     "gate": "gating",
     "illustrate": "illustration",
     "load_anchor": "anchor",
+    "make_probes": "tail_probes",
     "measure": "measuring",
     "plan_mix": "mixing",
     "preserve_clusters": "clusters",
     "sample_documents": "sampling",
     "scan": "scanning",
+    "score_probes": "tail_probes",
     "take_labels": "labels",
+    "weigh_documents": "tail_weights",
 }
 
 # Public modules, loaded on first access as well.
@@ -89,7 +101,9 @@ _MODULES = ("collapse", "simulate")
 __all__ = [
     "Anchor",
     "AnchorError",
+    "AuditResult",
     "BackendError",
+    "BatchAuditor",
     "Calibration",
     "Comparison",
     "Detector",
@@ -106,10 +120,13 @@ __all__ = [
     "ScanResult",
     "Scanner",
     "Table",
+    "TailWeights",
     "TextassayError",
     "Timeline",
     "UsageError",
     "__version__",
+    "answer_with_model",
+    "audit_tokens",
     "batch_entropy_audit",
     "build_anchor",
     "calibrate",
@@ -121,13 +138,16 @@ __all__ = [
     "gate",
     "illustrate",
     "load_anchor",
+    "make_probes",
     "measure",
     "plan_mix",
     "preserve_clusters",
     "sample_documents",
     "scan",
+    "score_probes",
     "simulate",
     "take_labels",
+    "weigh_documents",
 ]
 
 

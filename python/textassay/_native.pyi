@@ -46,9 +46,6 @@ def log2_times(count: int) -> int:
 def token_hash(token: bytes) -> int:
     """The stable 64-bit hash that decides about sampling."""
 
-def count_ids(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[float, int]:
-    """Plug-in entropy in bits and the number of distinct ids. Raises ValueError (with index and value) on an id that is negative or not below `vocab_size`."""
-
 def bin_index(signal: str, value: float) -> int:
     """The bin of a (batch) signal's histogram that a value falls into."""
 
@@ -339,3 +336,29 @@ class Sampler:
 
 def measure_documents(words: NDArray[np.uint32], offsets: NDArray[np.int64], n_words: int) -> dict[str, NDArray[Any]]:
     """`n_tokens`, `n_types`, `n_sentences` (int64), `entropy_bits`, `mattr`, `burstiness` (float64, NaN for null) of documents, as of their text. Raises ValueError on words that are not below `n_words`."""
+
+class IdBatches(TypedDict):
+    """One element a batch."""
+
+    n_tokens: NDArray[np.int64]
+    """Ids inside the vocabulary. All other figures are of these."""
+    n_types: NDArray[np.int64]
+    n_outside: NDArray[np.int64]
+    """Ids that are negative or not below `vocab_size`."""
+    first_outside: NDArray[np.int64]
+    """Place in the batch of the first of them; -1 where there is none."""
+    entropy_bits: NDArray[np.float64]
+    """Plug-in; NaN where there is no token."""
+
+class IdCounter:
+    """Counts batches of token ids. Calls from several threads wait for each other."""
+
+    def __init__(self, vocab_size: int, *, totals: bool = False) -> None:
+        """`vocab_size`: 1 to 2^62, with `totals` at most 2^22. Raises ValueError otherwise."""
+    def measure(self, ids: NDArray[np.integer[Any]], ends: NDArray[np.int64]) -> IdBatches:
+        """Batch i is ids[ends[i - 1]:ends[i]], of at most 2^26 ids. Ids: 1-D, contiguous, aligned, native byte order; read where they lie.
+
+        Raises TypeError where they are no integers, ValueError on another layout and on ends that do not rise to len(ids).
+        """
+    def totals(self) -> NDArray[np.uint64]:
+        """Occurrences of each id in all batches so far, shape (vocab_size,); empty without `totals`."""

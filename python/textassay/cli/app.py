@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from textassay.cli.anchor import anchor
+from textassay.cli.audit import audit
 from textassay.cli.bench import bench
 from textassay.cli.calibrate import calibrate
 from textassay.cli.collapse import collapse
@@ -21,6 +22,7 @@ from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
 from textassay.cli.simulate import simulate
+from textassay.cli.tail import tail
 
 app = typer.Typer(
     name="textassay",
@@ -43,8 +45,10 @@ app.command()(reported(labels))
 app.command()(reported(mix))
 app.command()(reported(collapse))
 app.command()(reported(simulate))
+app.command()(reported(audit))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
+app.add_typer(tail, name="tail")
 
 
 def _print_version(wanted: bool) -> None:
