@@ -62,7 +62,7 @@ class Batches:
 
     def table(self) -> Table:
         """All batches in order of files, with the column `file`: its position among the scan's inputs."""
-        parts = list(self._tables())
+        parts = list(self.tables())
         return Table.concatenated([self._columns(NO_ROWS), *parts])
 
     def write_parquet(self, stream: BinaryIO, names: Sequence[str]) -> None:
@@ -71,18 +71,18 @@ class Batches:
 
         schema = _arrow_table(pyarrow, self._columns(NO_ROWS), names).schema
         with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd", use_dictionary=["file"]) as writer:
-            for part in self._tables():
+            for part in self.tables():
                 writer.write_table(_arrow_table(pyarrow, part, names))
 
     def write_json(self, stream: BinaryIO, names: Sequence[str]) -> None:
         lines = ZstdLines(stream)
-        for part in self._tables():
+        for part in self.tables():
             for row in Table(part).rows():
                 lines.write(row | {"file": names[row["file"]]})
         lines.close()
 
-    def _tables(self) -> Iterator[dict[str, NDArray[Any]]]:
-        """Always GROUP_ROWS rows, but for the last: the files written from them do not depend on how rows arrived."""
+    def tables(self) -> Iterator[dict[str, NDArray[Any]]]:
+        """The rows of `table`, piece by piece. Always GROUP_ROWS rows, but for the last: the files written from them do not depend on how rows arrived."""
         waiting, n_rows = [NO_ROWS], 0
         for file, block in self._spool.blocks():
             rows = np.empty(len(block) // _ROW.itemsize, NO_ROWS.dtype)

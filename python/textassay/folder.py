@@ -13,16 +13,18 @@ from typing import Any, BinaryIO
 from textassay.atomic import sync_folder
 from textassay.errors import FolderError, OutputError
 
-MANIFEST = "manifest.json"
+MANIFEST, SUMMARY, PROFILE = "manifest.json", "summary.json", "profile.tap"
+ERRORS, REPORT = "errors.jsonl", "report.html"
+BATCHES_PARQUET, BATCHES_JSON = "batches.parquet", "batches.jsonl.zst"
 MANIFEST_SCHEMA = "textassay.manifest/1"
 OURS = (
-    "summary.json",
-    "profile.tap",
+    SUMMARY,
+    PROFILE,
     "documents",
-    "batches.parquet",
-    "batches.jsonl.zst",
-    "errors.jsonl",
-    "report.html",
+    BATCHES_PARQUET,
+    BATCHES_JSON,
+    ERRORS,
+    REPORT,
     MANIFEST,
 )
 """All that textassay may have put there. The manifest is written last and says that the rest is whole."""

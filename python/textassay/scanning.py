@@ -23,19 +23,34 @@ from textassay.detector import Detector, DetectorChoice, as_detector
 from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
 from textassay.errors import OutputError, OutputWarning, UsageError
 from textassay.fields import parse_field
-from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.folder import (
+    BATCHES_JSON,
+    BATCHES_PARQUET,
+    ERRORS,
+    MANIFEST,
+    MANIFEST_SCHEMA,
+    PROFILE,
+    REPORT,
+    SUMMARY,
+    OutputFolder,
+)
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules, labelled_by
+from textassay.report import can_report, page_or_warning
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
+from textassay.suspects import Suspects
 from textassay.table import Table
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
 MAX_TEXT_FIELDS = 63
 POLL_SECONDS = 0.1
+SUSPECTS_KEPT = 20
+SUSPECT_SIGNALS = ("synthetic_probability", "perplexity", "entropy_bits", "mattr", "burstiness", "marker_rate")
+ERRORS_SHOWN = 30
 
 DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
 DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
@@ -119,13 +134,14 @@ def scan(
     max_window_log: int = MAX_WINDOW_LOG,
     threads: int | None = None,
     documents: DocumentsChoice = "auto",
+    report: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ScanResult:
     """Scans JSONL shards (plain, zstd, gzip) and returns their profile with its views.
 
     `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
-    profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
-    it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
+    profile.tap, documents/, batches, errors.jsonl, manifest.json and, unless `report` is False, report.html are written
+    there, whole or not at all; without it nothing is written. The report needs jinja2 and matplotlib. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
     perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
@@ -170,7 +186,8 @@ def scan(
         "provenance": _labelling(rules, verdicts, files),
     }
     form = _document_form(documents, out is not None)
-    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking)
+    reports = report and out is not None and can_report()
+    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, verdicts, reports)
     try:
         result = job.run(options, on_progress, started)
     except BaseException as error:
@@ -225,8 +242,14 @@ class _Job:
         out: str | PathLike[str] | None,
         anchor: Anchor | None,
         detector: Detector | None,
+        verdicts: Detector | None,
+        reports: bool,
     ) -> None:
         self.files = files
+        self.reports = reports
+        columns = ["byte_offset", *(name for name in SUSPECT_SIGNALS if name in configuration.signals)]
+        judges = verdicts is not None and form != "none"
+        self.suspects = Suspects(verdicts, SUSPECTS_KEPT, columns) if judges else None
         self.detector = detector
         self.anchor = anchor
         self.names = [file.name for file in files]
@@ -265,6 +288,8 @@ class _Job:
         profile = Profile.from_state(self.configuration, self.running.profile())
         inputs = inputs_of(self.names, outcomes)
         summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
+        if self.suspects is not None:
+            summary["suspects"] = self.suspects.worst(self.names)
         summary["performance"] = _performance(summary, started, options["threads"])
         if self.folder is not None:
             self._write(self.folder, profile, summary, options)
@@ -284,6 +309,8 @@ class _Job:
         file = event["file"]
         if "documents" in event:
             self.documents.add(file, event["documents"])
+            if self.suspects is not None:
+                self.suspects.add(file, event["documents"])
         if event.get("errors"):
             self.errors.append(file, _error_lines(self.names[file], event["errors"]))
         if "batches" in event:
@@ -309,19 +336,34 @@ class _Job:
     def _write(
         self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], options: Mapping[str, Any]
     ) -> None:
-        digest = profile.save(folder.partial / "profile.tap")
-        folder.write_json("summary.json", summary)
-        with folder.file("errors.jsonl") as stream:
+        digest = profile.save(folder.partial / PROFILE)
+        folder.write_json(SUMMARY, summary)
+        with folder.file(ERRORS) as stream:
             for _, block in self.errors.blocks():
                 stream.write(block)
         if self.form == "jsonl" or not has_pyarrow():
-            with folder.file("batches.jsonl.zst") as stream:
+            with folder.file(BATCHES_JSON) as stream:
                 self.batches.write_json(stream, self.names)
         else:
-            with folder.file("batches.parquet") as stream:
+            with folder.file(BATCHES_PARQUET) as stream:
                 self.batches.write_parquet(stream, self.names)
-        folder.write_json(MANIFEST, self._manifest(options, digest))
+        manifest = self._manifest(options, digest)
+        if self.reports:
+            self._write_report(folder, profile, summary, manifest)
+        folder.write_json(MANIFEST, manifest)
         folder.commit()
+
+    def _write_report(
+        self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], manifest: Mapping[str, Any]
+    ) -> None:
+        from textassay.report.scan_page import ScanFindings, scan_page
+
+        errors = [json.loads(line) for line in self.errors.first_lines(ERRORS_SHOWN)]
+        findings = ScanFindings(summary, profile, self.batches.tables(), manifest, errors, self.anchor, self.detector)
+        page = page_or_warning(lambda: scan_page(findings))
+        if page is not None:
+            with folder.file(REPORT) as stream:
+                stream.write(page)
 
     def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
         settings = {

@@ -11,6 +11,7 @@ from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
 from textassay.cli.errors import reported
 from textassay.cli.merge import merge
+from textassay.cli.report import report
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(reported(scan))
 app.command()(reported(merge))
+app.command()(reported(report))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 

@@ -13,6 +13,7 @@ from textassay.cli.options import (
     IdField,
     Json,
     MalformedBudget,
+    NoReport,
     Out,
     Quiet,
     Signals,
@@ -62,11 +63,12 @@ def scan(
     max_window: Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")] = "27",
     threads: Threads = None,
     documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl or none.")] = "auto",
+    no_report: NoReport = False,
     malformed_budget: MalformedBudget = "0",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a corpus. Prints a summary; with -o also writes profile, document rows, batches and errors there."""
+    """Measure a corpus. Prints a summary; with -o also writes profile, document rows, batches, errors and a report there."""
     from textassay import scanning
     from textassay.errors import UsageError
     from textassay.lexicon import load_lexicon
@@ -93,6 +95,7 @@ def scan(
             max_window_log=parse_window(max_window),
             threads=threads,
             documents=documents,  # type: ignore[arg-type]
+            report=not no_report,
             on_progress=progress,
         )
     _print(result, as_json)
