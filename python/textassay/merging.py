@@ -57,9 +57,13 @@ def write_merged(
 
 
 def _page(summary: dict[str, Any], profile: Profile, manifest: dict[str, Any]) -> bytes | None:
-    from textassay.report.scan_page import ScanFindings, scan_page
+    def made() -> bytes:
+        from textassay.report.scan_page import ScanFindings, scan_page
 
-    return page_or_warning(lambda: scan_page(ScanFindings(summary, profile, (), manifest, ())))
+        detector = package_detector_of(profile)
+        return scan_page(ScanFindings(summary, profile, (), manifest, (), detector=detector))
+
+    return page_or_warning(made)
 
 
 def _profile_file(path: Path) -> Path:

@@ -356,11 +356,14 @@ class _Job:
     def _write_report(
         self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> None:
-        from textassay.report.scan_page import ScanFindings, scan_page
+        def made() -> bytes:
+            from textassay.report.scan_page import ScanFindings, scan_page
 
-        errors = [json.loads(line) for line in self.errors.first_lines(ERRORS_SHOWN)]
-        findings = ScanFindings(summary, profile, self.batches.tables(), manifest, errors, self.anchor, self.detector)
-        page = page_or_warning(lambda: scan_page(findings))
+            errors = [json.loads(line) for line in self.errors.first_lines(ERRORS_SHOWN)]
+            batches = self.batches.tables()
+            return scan_page(ScanFindings(summary, profile, batches, manifest, errors, self.anchor, self.detector))
+
+        page = page_or_warning(made)
         if page is not None:
             with folder.file(REPORT) as stream:
                 stream.write(page)

@@ -258,8 +258,8 @@ def _estimate(fraction: Mapping[str, Any] | None) -> list[Step]:
     if fraction is None:
         return []
     if fraction["is_blind"]:
-        text = "To tell small shares, freeze human text of the same kind with textassay anchor build, and scan again with --anchor."
-        return [Step("look", text)]
+        text = "To tell small shares, freeze human text of the same kind and scan again, with --anchor:"
+        return [Step("look", text, "textassay anchor build HUMAN... -o human.anchor")]
     if fraction["low"] > BLIND_BELOW:
         return [
             Step(

@@ -52,8 +52,13 @@ def tick(value: float) -> str:
     """`10 k`, `0.5`: a round number, without digits that say nothing."""
     for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= factor:
-            return f"{value / factor:g}{unit}".replace("-", "−")
-    return f"{value:g}".replace("-", "−")
+            return minus(f"{value / factor:g}{unit}")
+    return minus(f"{value:g}")
+
+
+def minus(figure: str) -> str:
+    """With the sign that printers use."""
+    return figure.replace("-", "−")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -50,7 +51,11 @@ def evidence_of(suspect: Mapping[str, Any], manifest: Mapping[str, Any], detecto
     found = detector.explain(text, PIECES)
     same = found["n_tokens"] == suspect["n_tokens"] and abs(found["logit"] - suspect["synthetic_logit"]) < _TOLERANCE
     features = found["features"]
-    return Evidence(clean(text.strip(), EXCERPT), features["synthetic"], features["human"]) if same else None
+    return (
+        Evidence(clean(" ".join(text[: 2 * EXCERPT].split()), EXCERPT), features["synthetic"], features["human"])
+        if same
+        else None
+    )
 
 
 def _text(suspect: Mapping[str, Any], manifest: Mapping[str, Any]) -> str | None:
@@ -59,7 +64,7 @@ def _text(suspect: Mapping[str, Any], manifest: Mapping[str, Any]) -> str | None
         return None
     with suppress(OSError, EOFError, zlib.error, zstandard.ZstdError, ValueError, RecursionError):
         status = os.stat(given["path"])
-        if (status.st_size, status.st_mtime_ns) == (given["size"], given["mtime_ns"]):
+        if stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime_ns) == (given["size"], given["mtime_ns"]):
             with open(given["path"], "rb") as raw, _decoded(raw) as stream:
                 if _skip(stream, suspect["byte_offset"], stream is raw):
                     return _joined(json.loads(stream.readline(RECORD_LIMIT)), manifest["settings"]["text_fields"])

@@ -7,13 +7,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from textassay.formatting import share
 from textassay.report.chart import HEIGHT, POINTS, WIDTH, Chart, tick
 
 Floats = NDArray[np.float64]
 
 ABOVE, BELOW = 1, -1
-_BAR, _GAP, _KINDS, _LABELS, _WORDS = 13, 14, 24, 76, 70
+_BAR, _GAP, _KINDS, _LABELS, _WORDS = 13, 14, 24, 84, 62
 """Units of the view box: a bar, between groups, the names above, to the left and to the right of the bars."""
 
 _SPIKE = 2.5
@@ -181,17 +180,10 @@ def distribution(
                np.concatenate([[0], np.repeat(np.minimum(heights, tallest), 2), [0]]), "corpus", 0.82)  # fmt: skip
     chart.base_line()
     for place in np.flatnonzero(heights > tallest).tolist():
-        middle = float(edges[place] + edges[place + 1]) / 2
-        chart.say(
-            share(counts[place] / counts.sum()),
-            middle,
-            tallest,
-            "corpus",
-            dy=2,
-            va="bottom",
-            ha="center",
-            fontweight="bold",
-        )
+        is_right = place > len(heights) / 2
+        said = f"{counts[place] / counts.sum():.0%} in one bar"
+        at = edges[place] if is_right else edges[place + 1]
+        chart.say(said, float(at), 0.9 * tallest, "ink", dx=-4 if is_right else 4, ha="right" if is_right else "left")
     if median is not None:
         chart.line([median, median], [0, tallest * 1.06], "ink", 1.2)
     chart.name_axes(axis.name, "")
@@ -222,7 +214,7 @@ class Track:
 
 def track(name: str, description: str, found: Track, y: Axis, limit: float | None, width: int) -> Markup:
     """Mean and extent along the corpus, and a limit that nothing should be below."""
-    chart = Chart(width, 210)
+    chart = Chart(width, 210, right=14 if limit is None else 66)
     n, x = len(found.mean), found.x
     chart.scale("x", 0, found.n_rows, step=tick, most=8 if width > WIDTH else 4)
     every = np.concatenate([found.low, found.high, [] if limit is None else [limit]])
@@ -240,7 +232,7 @@ def track(name: str, description: str, found: Track, y: Axis, limit: float | Non
         chart.dots(x[below], found.mean[below], "warning", 6 if n < 120 else 4)
     if limit is not None:
         chart.line([0, found.n_rows], [limit, limit], "warning", 1.2)
-        chart.say(f"floor {limit:g}", found.n_rows, limit, "warning", ha="right", va="bottom", dy=3, fontweight="bold")
+        chart.say(f"floor {limit:g}", found.n_rows, limit, "warning", dx=5, fontweight="bold")
     chart.name_axes("batch, in the order of the files", y.name)
     return chart.svg(name, description)
 

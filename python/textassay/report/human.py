@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textassay.distribution import describe
+from textassay.detector import Detector
+from textassay.distribution import quantile
 from textassay.profile import Profile
 from textassay.report.figures import Range
 from textassay.signals import bins_of
@@ -22,48 +23,60 @@ OTHER_LENGTHS = 1.5
 """Medians of length that differ by more than this factor are worth a warning: entropy grows with length."""
 
 
-def human_range(signal: str, profile: Profile, reference: Profile | None) -> tuple[Range | None, str]:
+def human_range(
+    signal: str, profile: Profile, reference: Profile | None, detector: Detector | None
+) -> tuple[Range | None, str]:
     """From the 5th to the 95th percentile, and a sentence about it. None where there is no honest range.
 
     The `reference` is the anchor's own profile. Without one, or where it does not hold the signal, the range is that of
-    English passages as long as the documents of `profile` are (tools/make_human_ranges.py).
+    English passages as long as the documents of `profile` are (tools/make_human_ranges.py), and of the detector's score that
+    of the human documents by which it was calibrated.
     """
     if reference is not None and signal in reference.configuration.signals:
-        found = describe(signal, reference.state.signal(signal))["quantiles"]
-        if found["0.05"] is not None:
-            note = "Shaded: 90 % of the anchor's documents." + _lengths_note(signal, profile, reference)
-            return Range(found["0.05"], found["0.95"], "anchor"), note
+        found = _range_of(signal, reference.histogram(signal), "anchor")
+        if found is not None:
+            return found, _lengths_note(signal, profile, reference)
+    if signal == "synthetic_logit" and detector is not None:
+        return _range_of(signal, detector.reference.human, "human English"), ""
     if signal not in _shipped()["bands"][0]:
-        return None, "Not shaded: no human text was measured in the same way."
+        return None, "No band: of human text nothing is known that was measured in the same way."
     if "n_tokens" not in profile.configuration.signals or profile.configuration.tokens != "word":
-        return None, "Not shaded: human ranges are known by a document's number of words, which was not measured."
+        return None, "No band: human ranges are known by a document's number of words, which was not measured."
     weights, covered = _weights(profile)
     if covered < COVERED:
         return (
             None,
-            f"Not shaded: {1 - covered:.0%} of the documents are shorter or longer than the texts that human ranges are known of.",
+            f"No band: {1 - covered:.0%} of the documents are shorter or longer than texts of which human ranges are known.",
         )
     low, high = _mixed([band[signal] for band in _shipped()["bands"]], weights)
+    return Range(low, high, "human English"), ""
+
+
+def about_ranges(reference: Profile | None) -> str:
+    """A sentence on what `human_range` finds."""
+    if reference is not None:
+        return "90 % of the anchor's documents, or of human English of these lengths, as it says"
     return (
-        Range(low, high, "human English"),
-        "Shaded: 90 % of human English passages of these lengths, of many kinds; other languages and kinds of text lie elsewhere.",
+        "90 % of human English passages as long as these, of many kinds (novels, documentation, essays, news, reviews); "
+        "other languages and kinds of text lie elsewhere"
     )
+
+
+def _range_of(signal: str, bins: NDArray[Any], label: str) -> Range | None:
+    low, high = (quantile(signal, bins, percent) for percent in (5, 95))
+    return None if low is None or high is None else Range(low, high, label)
 
 
 def _lengths_note(signal: str, profile: Profile, reference: Profile) -> str:
     if not signal.startswith("entropy"):
         return ""
-    medians = [
-        describe("n_tokens", one.state.signal("n_tokens"))["quantiles"]["0.5"]
-        for one in (profile, reference)
-        if "n_tokens" in one.configuration.signals
-    ]
-    if len(medians) < 2 or None in medians:
+    both = (profile, reference)
+    if not all("n_tokens" in one.configuration.signals for one in both):
         return ""
-    mine, theirs = medians
+    mine, theirs = (quantile("n_tokens", one.histogram("n_tokens"), 50) or 0 for one in both)
     if max(mine, 1) <= OTHER_LENGTHS * max(theirs, 1) and max(theirs, 1) <= OTHER_LENGTHS * max(mine, 1):
         return ""
-    return f" They have {theirs:,} tokens in the middle, these {mine:,}: entropy grows with length."
+    return f"The anchor's documents have {theirs:,} tokens in the middle, these {mine:,}: mind the difference."
 
 
 @cache

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -64,10 +64,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do; `urgency` is act, look or fine."""
+    """Something to do, and the command for it, if there is one."""
 
     urgency: Literal["act", "look", "fine"]
     text: str
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Fact:
 
     name: str
     value: str
-    note: str = field(default="")
+    note: str = ""
 
 
 def parts_of(amounts: Sequence[tuple[str, str, float, str]]) -> list[Part]:

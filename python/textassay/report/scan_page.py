@@ -28,7 +28,7 @@ from textassay.report.answer import (
     steps,
     what_it_is,
 )
-from textassay.report.chart import WIDTH, drawing_style, tick
+from textassay.report.chart import WIDTH, drawing_style, minus, tick
 from textassay.report.evidence import EXPLAINED, evidence_of
 from textassay.report.figures import (
     BELOW,
@@ -43,8 +43,8 @@ from textassay.report.figures import (
     stacked,
     track,
 )
-from textassay.report.human import human_range
-from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Column, Fact, Grid, Picture, page, parts_of
+from textassay.report.human import about_ranges, human_range
+from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Column, Fact, Grid, Part, Picture, page, parts_of
 from textassay.signals import LogBins, OctaveBins, bins_of
 from textassay.spectrum import Spectrum, rarefied_types
 from textassay.tail_retention import LEAST_RARE, Decade, tail_retention
@@ -102,7 +102,7 @@ def scan_page(found: ScanFindings) -> bytes:
                 "steps": steps(summary),
             },
             "words": _words(summary, found.profile, reference),
-            "documents": _documents(summary, found.profile, reference),
+            "documents": _documents(summary, found.profile, reference, found.detector),
             "batches": _batches(summary["batches"], found.batches),
             "provenance": provenance,
             "suspects": _suspects(summary, found.manifest, found.detector),
@@ -269,7 +269,7 @@ def _retention(decades: Sequence[Decade]) -> list[Picture]:
     description = "; ".join(f"seen {row.label} times in the anchor: {row.words[0]}" for row in rows)
     caption = (
         "Of the anchor's rare words, by how often it holds them: how many are here, of those to be expected in a sample of this size. "
-        "Another topic lowers it, too."
+        "Other topics and authors lower it, too."
     )
     highest = max(1.0, *(row["retention"] for row in decades))
     chart = bars("retention", description, rows, [("kept", "corpus")], highest, whole=1.0)
@@ -320,19 +320,23 @@ _DRAWN = {
 }
 
 
-def _documents(summary: Mapping[str, Any], profile: Profile, reference: Profile | None) -> dict[str, Any]:
-    text = "How the documents are spread. A line marks the median; the band is where documents by people lie, where that is known."
+def _documents(
+    summary: Mapping[str, Any], profile: Profile, reference: Profile | None, detector: Detector | None
+) -> dict[str, Any]:
+    text = f"How the documents are spread. The line marks the median. The band holds {about_ranges(reference)}."
     drawn = [name for name in _DRAWN if (summary["documents"].get(name) or {}).get("n")]
     return {
         "text": text,
-        "figures": [_distribution(name, summary["documents"][name], profile, reference) for name in drawn],
+        "figures": [_distribution(name, summary["documents"][name], profile, reference, detector) for name in drawn],
         "table": _signals(summary["documents"]),
     }
 
 
-def _distribution(name: str, about: Mapping[str, Any], profile: Profile, reference: Profile | None) -> Picture:
+def _distribution(
+    name: str, about: Mapping[str, Any], profile: Profile, reference: Profile | None, detector: Detector | None
+) -> Picture:
     signal = _DRAWN[name]
-    shaded, note = (None, "") if name == "n_tokens" else human_range(name, profile, reference)
+    shaded, note = (None, "") if name == "n_tokens" else human_range(name, profile, reference, detector)
     edges, counts = shown_bins(name, profile.histogram(name))
     axis = Axis(signal.axis, is_log=isinstance(bins_of(name), (LogBins, OctaveBins)))
     median, low, high = (about["quantiles"][key] for key in ("0.5", "0.05", "0.95"))
@@ -347,9 +351,9 @@ def _distribution(name: str, about: Mapping[str, Any], profile: Profile, referen
 
 def _figure(value: float | None) -> str:
     """Whole where it is, else three digits that mean something."""
-    if value is None or value == round(value):
-        return number(value)
-    return f"{value:.3g}" if abs(value) < 1000 else number(value)
+    if value is None or value == round(value) or abs(value) >= 1000:
+        return minus(number(value))
+    return minus(f"{value:.3g}")
 
 
 def shown_bins(signal: str, histogram: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -543,16 +547,21 @@ def _label_grid(kind: str, rows: Sequence[Mapping[str, Any]], others: Mapping[st
     for name, row in named:
         tokens = row["tokens"]
         shares = (percent(_ratio(one["tokens"], tokens)) for one in row["labels"].values())
-        cells.append((name, f"{row['documents']:,}", f"{tokens:,}", *shares))
+        cells.append((name, f"{row['documents']:,}", f"{tokens:,}", _label_bar(row["labels"]), *shares))
     columns = (
         Column(kind),
         Column("documents", "number"),
         Column("tokens", "number"),
+        Column("", "picture"),
         *(Column(LABEL_WORDS[label], "number") for label in LABELS),
     )
     if len(rows) > ROWS_SHOWN:
         caption += f" The first {ROWS_SHOWN} are shown."
     return Grid(f"Labels by {kind}", caption + " Shares are of tokens.", columns, cells)
+
+
+def _label_bar(labels: Mapping[str, Any]) -> list[Part]:
+    return parts_of([(label, role_of(label), one["tokens"], "") for label, one in labels.items()])
 
 
 def _months(rows: Sequence[Mapping[str, Any]]) -> list[Picture]:
@@ -567,7 +576,7 @@ def _months(rows: Sequence[Mapping[str, Any]]) -> list[Picture]:
         stacked(f"months-{width}", description, names, parts, roles, Axis("tokens"), width) for width in (BROAD, WIDTH)
     ]
     caption = "Tokens by the date of their documents, in the colours of the labels above."
-    if len(rows) > len(dated):
+    if sum(row["month"] is not None for row in rows) > len(dated):
         caption += f" The last {len(dated)} months that have a date."
     return [Picture("By month", caption, charts[0], charts[1])]
 
@@ -595,7 +604,7 @@ def _explained(row: Mapping[str, Any], manifest: Mapping[str, Any], detector: De
     evidence = evidence_of(row, manifest, detector)
     if evidence is None:
         return None
-    figures = f"{counted(row['n_tokens'], 'word')}; logit {decimal(row['synthetic_logit'], 2)}"
+    figures = f"{counted(row['n_tokens'], 'word')}; logit {minus(decimal(row['synthetic_logit'], 2))}"
     figures += "".join(
         f"; {words} {_figure(row[name])}"
         for name, words in (("mattr", "MATTR"), ("burstiness", "burstiness"))
@@ -624,7 +633,7 @@ def _suspect_grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
         (
             clean_path(row["file"], TEXT_LIMIT),
             f"{row['line']:,}",
-            *(f"{row[name]:,}" if name == "n_tokens" else decimal(row[name]) for name in names),
+            *(f"{row[name]:,}" if name == "n_tokens" else minus(decimal(row[name])) for name in names),
         )
         for row in rows
     ]

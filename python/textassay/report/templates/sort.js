@@ -4,6 +4,7 @@ const figure = (text) => Number.parseFloat(text.replace(/[,\s%]/g, "").replace("
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
+    if (head.className === "picture") return;
     const button = document.createElement("button");
     button.append(...head.childNodes);
     head.append(button);
