@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
+    from textassay.report.writing import write_report
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
     from textassay.version import __version__
@@ -53,6 +54,7 @@ _HOME = {
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
+    "write_report": "report.writing",
 }
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "load_anchor",
     "measure",
     "scan",
+    "write_report",
 ]
 
 

@@ -1,6 +1,7 @@
 """The profile of a corpus: all that was counted, mergeable, and what is read off it."""
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -140,6 +141,14 @@ class Profile:
         totals = self.totals()
         tokens = f"{totals['n_tokens']} {self.configuration.tokens} tokens"
         return f"<Profile of {totals['n_documents']} documents, {tokens}, {'exact' if self.is_exact else 'bounded'}>"
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks; None without jinja2, and then `repr` is shown."""
+        if find_spec("jinja2") is None:
+            return None
+        from textassay.report.notebook import profile_html
+
+        return profile_html(self)
 
     def totals(self) -> dict[str, int]:
         """`n_documents`, `n_tokens`, `n_bytes`, `n_chars`, `n_sentences`, `n_replaced`, `n_batches`."""

@@ -107,6 +107,14 @@ class ScanResult:
         """Malformed records and damaged files: `file`, `line`, `byte_offset`, `reason`."""
         return [json.loads(line) for _, block in self._errors.blocks() for line in block.splitlines()]
 
+    def _repr_html_(self) -> str | None:
+        """For notebooks; None without jinja2, and then `repr` is shown."""
+        if find_spec("jinja2") is None:
+            return None
+        from textassay.report.notebook import scan_html
+
+        return scan_html(self.summary)
+
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """Whether a file was damaged, or more records were malformed than the budget allows.
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from os.path import commonpath
 from typing import Any
 
-from textassay.formatting import clean, clean_path, counted, number, size
+from textassay.formatting import clean, clean_path, counted, decimal, number, size
 from textassay.provenance import LABELS, SYNTHETIC
-from textassay.report.page import TEXT_LIMIT, Part, Step, parts_of
+from textassay.report.page import TEXT_LIMIT, Fact, Part, Step, parts_of
 from textassay.share import BLIND_BELOW
 
 LABEL_WORDS = {
@@ -61,7 +61,7 @@ def headline(summary: Mapping[str, Any]) -> str:
         return "How synthetic this corpus is, nothing could tell."
     fraction, low, high = found["fraction"], found["low"], found["high"]
     if found["is_blind"] and fraction < BLIND_BELOW:
-        return f"No more synthetic text than could be told: less than about {percent(max(BLIND_BELOW, high))}."
+        return f"At most about {percent(max(BLIND_BELOW, high))} synthetic text: less could not be told from none."
     if low == 0 and high < 0.005:
         return "No synthetic text is to be seen in this corpus."
     if low == 0:
@@ -102,6 +102,31 @@ def what_it_is(summary: Mapping[str, Any]) -> list[str]:
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
+
+
+def corpus_facts(summary: Mapping[str, Any]) -> list[Fact]:
+    """The figures of the vocabulary that one looks for first."""
+    corpus, unit = summary["corpus"], TOKEN_WORDS[summary["configuration"]["tokens"]]
+    errors = corpus.get("standard_errors", {})
+
+    def fact(name: str, figure: str, digits: int | None, note: str, unit_: str = "") -> Fact:
+        value, error = corpus[figure], errors.get(figure)
+        write = (lambda x: decimal(x, digits)) if digits is not None else number
+        return Fact(name, f"{write(value)}{unit_}", f"± {write(error)}; {note}" if error else note)
+
+    return [
+        fact("Different " + unit + "s", "n_types", None, f"in {counted(corpus['n_tokens'], unit)}"),
+        fact("Seen once", "hapaxes", None, f"of them; at least {number(corpus['chao1'])} exist, seen or not (Chao1)"),
+        fact(
+            "Entropy",
+            "entropy_bits",
+            2,
+            f"a {unit}; corrected {decimal(corpus['entropy_chao_shen_bits'], 2)} (Chao-Shen)",
+            " bits",
+        ),
+        fact("Zipf exponent", "zipf_exponent", 3, "how steeply frequency falls with rank"),
+        fact("Heaps exponent", "heaps_beta", 3, f"how fast new {unit}s keep coming"),
+    ]
 
 
 def label_parts(summary: Mapping[str, Any]) -> list[Part]:

@@ -17,6 +17,7 @@ from textassay.provenance import LABELS
 from textassay.report.answer import (
     LABEL_WORDS,
     TOKEN_WORDS,
+    corpus_facts,
     corpus_name,
     headline,
     how_synthetic,
@@ -44,7 +45,7 @@ from textassay.report.figures import (
     track,
 )
 from textassay.report.human import about_ranges, human_range
-from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Column, Fact, Grid, Part, Picture, page, parts_of
+from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Column, Grid, Part, Picture, page, parts_of
 from textassay.signals import LogBins, OctaveBins, bins_of
 from textassay.spectrum import Spectrum, rarefied_types
 from textassay.tail_retention import LEAST_RARE, Decade, tail_retention
@@ -137,33 +138,10 @@ def _words(summary: Mapping[str, Any], profile: Profile, reference: Profile | No
     return {
         "title": f"{unit.capitalize()}s",
         "text": text,
-        "facts": _facts(corpus, unit),
+        "facts": corpus_facts(summary),
         "figures": figures,
         "top": _top(corpus, unit),
     }
-
-
-def _facts(corpus: Mapping[str, Any], unit: str) -> list[Fact]:
-    errors = corpus.get("standard_errors", {})
-
-    def fact(name: str, figure: str, digits: int | None, note: str, unit_: str = "") -> Fact:
-        value, error = corpus[figure], errors.get(figure)
-        write = (lambda x: decimal(x, digits)) if digits is not None else number
-        return Fact(name, f"{write(value)}{unit_}", f"± {write(error)}; {note}" if error else note)
-
-    return [
-        fact("Different " + unit + "s", "n_types", None, f"in {counted(corpus['n_tokens'], unit)}"),
-        fact("Seen once", "hapaxes", None, f"of them; at least {number(corpus['chao1'])} exist, seen or not (Chao1)"),
-        fact(
-            "Entropy",
-            "entropy_bits",
-            2,
-            f"a {unit}; corrected {decimal(corpus['entropy_chao_shen_bits'], 2)} (Chao-Shen)",
-            " bits",
-        ),
-        fact("Zipf exponent", "zipf_exponent", 3, "how steeply frequency falls with rank"),
-        fact("Heaps exponent", "heaps_beta", 3, f"how fast new {unit}s keep coming"),
-    ]
 
 
 def rank_curve(spectrum: Spectrum, label: str, role: str, **more: Any) -> Curve:
