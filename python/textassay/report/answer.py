@@ -249,7 +249,7 @@ def _flat_batches(batches: Mapping[str, Any]) -> list[Step]:
     short = batches["below_floor_short"]
     text = f"Hold {counted(below, 'batch').replace('batchs', 'batches')} for review: entropy below the floor of {batches['entropy_floor']:g} bits."
     if short:
-        text += f" {number(short)} of them are short rests of files, which lie low anyway."
+        text += f" Short rests of files are among them ({number(short)}), which lie low anyway."
     return [Step("act" if below > short else "look", text)]
 
 
@@ -274,7 +274,7 @@ def _sources(provenance: Mapping[str, Any] | None) -> list[Step]:
     suspected = provenance["corpus"]["labels"]["synthetic_suspected"]["documents"]
     if suspected and not found:
         found.append(
-            Step("look", f"Read some of the {counted(suspected, 'suspected document')}, below, before you drop any.")
+            Step("look", f"Read some of the suspected documents ({number(suspected)}), below, before you drop any.")
         )
     return found
 

@@ -116,7 +116,7 @@ class Chart:
         axis = self.axes.xaxis if which == "x" else self.axes.yaxis
         (self.axes.set_xscale if which == "x" else self.axes.set_yscale)("log" if is_log else "linear")
         axis.set_major_locator(
-            FixedLocator(_decades(low, high, most)) if is_log else MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+            FixedLocator(_log_ticks(low, high, most)) if is_log else MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
         )
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: step(value)))
@@ -159,9 +159,12 @@ class Chart:
         return head.format(box, name, name, description) + Markup(drawn) + Markup("</svg>")
 
 
-def _decades(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten from low to high, every n-th so that they are not too many."""
-    found = [10.0**k for k in range(-12, 19) if low * 0.999 <= 10.0**k <= high * 1.001]
+def _log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Powers of ten from low to high, every n-th so that they are not too many; with steps between where they are too few."""
+    for steps in ((1,), (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
+        found = [m * 10.0**k for k in range(-12, 19) for m in steps if low * 0.999 <= m * 10.0**k <= high * 1.001]
+        if len(found) > 2:
+            break
     return found[:: max(1, -(-len(found) // most))]
 
 

@@ -54,6 +54,7 @@ BROAD = 1080
 TRACK_COLUMNS = 360
 GROWTH_POINTS = 24
 SHOWN_BINS = 64
+LEAST_BINS = 4
 MONTHS_DRAWN = 120
 
 Columns = Mapping[str, NDArray[Any]]
@@ -340,6 +341,8 @@ def shown_bins(signal: str, histogram: NDArray[Any]) -> tuple[Floats, Floats]:
     reached = np.cumsum(bins) / max(1.0, bins.sum())
     first, last = (int(np.searchsorted(reached, end)) for end in (0.003, 0.997))
     last = min(max(last, first), len(bins) - 1)
+    if last - first < LEAST_BINS:  # room on both sides of what is all the same
+        first, last = max(0, first - LEAST_BINS), min(last + LEAST_BINS, len(bins) - 1)
     width = -(-(last - first + 1) // SHOWN_BINS)
     last = min(first + width * -(-(last - first + 1) // width), len(bins)) - 1
     starts = np.arange(first, last + 1, width)
