@@ -33,17 +33,22 @@ def stage(
     threads: int = 1,
     signals: str = "default",
     anchor: str = "",
+    detector: str = "none",
 ):
-    """The backend's scan, stopped after a stage; nothing is written and no document columns are made."""
+    """The backend's scan, stopped after a stage; nothing is written and no document columns are made. `detector` is default
+    or none.
+    """
     import numpy  # noqa: F401  the first array would import it
 
     from textassay import _backend
     from textassay.anchor import load_anchor
+    from textassay.detector import Detector
     from textassay.lexicon import default_lexicon
     from textassay.signals import parse_signals
 
     with _backend.using(backend) as module:
-        names = () if signals == "none" else parse_signals(signals, bool(anchor))
+        names = () if signals == "none" else parse_signals(signals, bool(anchor), detector != "none")
+        looking = None if detector == "none" else Detector.default().for_backend()
         compared = load_anchor(anchor).for_backend if anchor else None
         markers = default_lexicon().phrases
 
@@ -53,6 +58,7 @@ def stage(
             signals=names,
             markers=markers,
             anchor=compared,
+            detector=looking,
             threads=threads,
             documents=False,
             stage=stage,
@@ -116,19 +122,27 @@ def warm_up(module: Any, names: tuple[str, ...]) -> None:
 
 
 @job
-def scan(paths: list[str], out: str = "", documents: str = "none", backend: str = "native", threads: int = 1):
-    """textassay.scan as users call it, default signals. A first scan of next to nothing takes the imports out of the time."""
+def scan(
+    paths: list[str],
+    out: str = "",
+    documents: str = "none",
+    backend: str = "native",
+    threads: int = 1,
+    detector: str = "default",
+):
+    """textassay.scan as users call it, default signals; `detector` is default or none. A first scan of next to nothing takes the imports out of the time."""
     import tempfile
 
     import textassay
     from textassay import _backend
 
     _backend.using(backend).__enter__()  # for the life of this process
+    options = {"documents": documents, "threads": threads, "detector": None if detector == "none" else detector}
     with tempfile.TemporaryDirectory() as first:
-        textassay.scan([TINY], out=first, documents=documents, threads=threads)
+        textassay.scan([TINY], out=first, **options)
 
     def run() -> dict[str, Any]:
-        result = textassay.scan(paths, out=out or None, documents=documents, threads=threads)
+        result = textassay.scan(paths, out=out or None, **options)
         inputs = result.summary["inputs"]
         found = {name: inputs[name] for name in ("bytes", "documents", "malformed")}
         return {**found, "totals": result.profile.totals()}

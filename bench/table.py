@@ -130,9 +130,14 @@ def measure_scan(bench: Bench) -> None:
     for times, paths in (("", [inputs.english()]), (", four times over", inputs.english_again())):
         counts = {k: len(paths) * v for k, v in inputs.count(paths[0]).items()}
         base = bench.zstd("scan", f"zstd -dc{times}", paths)
-        for form in ("none", "parquet", "jsonl"):
-            label = f"scan, documents: {form}{times}"
-            row = bench.measure("scan", label, "scan", paths, whole(counts), documents=form, out=out)
+        for label, options in (
+            ("without detector, documents: none", {"detector": "none", "documents": "none"}),
+            ("without detector, documents: parquet", {"detector": "none", "documents": "parquet"}),
+            ("documents: none", {"documents": "none"}),
+            ("documents: parquet", {"documents": "parquet"}),
+            ("documents: jsonl", {"documents": "jsonl"}),
+        ):
+            row = bench.measure("scan", f"scan, {label}{times}", "scan", paths, whole(counts), out=out, **options)
             row["times_zstd"] = row["cpu"] / base["cpu"]
 
 
@@ -188,6 +193,7 @@ def measure_anchor(bench: Bench) -> None:
     one = None
     for label, options in (
         ("default signals", {}),
+        ("and the detector", {"detector": "default"}),
         ("and oov_rate, tail_share", {"anchor": anchor, "signals": "default,-perplexity"}),
         ("and perplexity", {"anchor": anchor}),
         ("and perplexity, 2 threads", {"anchor": anchor, "threads": 2}),
@@ -285,10 +291,16 @@ def readme_figures(record: dict[str, Any]) -> str:
     rows = {(r["section"], r["label"]): r for r in record["rows"]}
     chosen = (
         ("`zstd -dc`", "scan", "zstd -dc"),
-        ("textassay, default signals", "scan", "scan, documents: none"),
-        ("textassay, and a row per document to Parquet", "scan", "scan, documents: parquet"),
-        ("textassay, default signals, the same text four times over", "scan", "scan, documents: none, four times over"),
-        ("textassay, and Parquet, four times over", "scan", "scan, documents: parquet, four times over"),
+        ("textassay, without the detector", "scan", "scan, without detector, documents: none"),
+        ("textassay, and a row per document to Parquet", "scan", "scan, without detector, documents: parquet"),
+        ("textassay, as it comes: with verdicts", "scan", "scan, documents: none"),
+        ("textassay, and Parquet", "scan", "scan, documents: parquet"),
+        (
+            "textassay, without the detector, the same text four times over",
+            "scan",
+            "scan, without detector, documents: none, four times over",
+        ),
+        ("textassay, with verdicts, four times over", "scan", "scan, documents: none, four times over"),
         ("textassay, default signals and perplexity, nothing written", "anchor", "and perplexity"),
         ("textassay, all signals, nothing written", "stages", "to histogram, all signals"),
         ("textassay, numba path, nothing written", "backends", "numba"),

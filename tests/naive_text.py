@@ -147,7 +147,8 @@ def tokens(text: str, kind: str = "word") -> list[bytes]:
         return [bytes([b]) for b in text.encode()]
     if kind == "char":
         return [ch.encode() for ch in text]
-    return [simple_fold(word).encode() for word in words(text)]
+    found = [simple_fold(word).encode() for word in words(text)]
+    return [b" ".join(pair) for pair in pairwise(found)] if kind == "bigram" else found
 
 
 def is_lowercase(ch: str) -> bool:

@@ -1,6 +1,7 @@
 """Texts in memory."""
 
 import sys
+import weakref
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +71,64 @@ def test_every_form_of_texts(backend, form):
     assert as_lists(measure(FORMS[form](TEXTS))) == as_lists(measure(TEXTS))
 
 
+LIBRARIES = {
+    "pandas.Series": lambda pandas, texts: pandas.Series(texts),
+    "pandas.DataFrame": lambda pandas, texts: pandas.DataFrame({"text": texts}),
+    "polars.Series": lambda polars, texts: polars.Series(texts),
+    "polars.DataFrame": lambda polars, texts: polars.DataFrame({"text": texts}),
+    "pyarrow.Table": lambda pyarrow, texts: pyarrow.table({"text": texts}),
+    "duckdb.relation": lambda duckdb, texts: duckdb.from_arrow(pa.table({"text": texts})),
+    "datasets.Column": lambda datasets, texts: datasets.Dataset.from_dict({"text": texts, "n": texts})["text"],
+    "datasets.arrow": lambda datasets, texts: datasets.Dataset.from_dict({"a": texts}).with_format("arrow")["a"],
+}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_tables_of_other_libraries(backend, name):
+    texts = [None, *TEXTS, None, "ein Ende"] * 3
+    library = pytest.importorskip(name.partition(".")[0])
+    assert as_lists(measure(LIBRARIES[name](library, texts))) == as_lists(measure(texts))
+
+
+def test_a_table_of_several_columns_is_no_text(backend):
+    with pytest.raises(TypeError, match=r"found 2 \(a, b\): choose one"):
+        measure(pa.table({"a": TEXTS, "b": TEXTS}))
+
+
+def test_a_stream_is_not_gathered(backend):
+    """Batch by batch: what is measured goes away before the next is made."""
+    made, alive = [], []
+
+    def batches():
+        for _ in range(5):
+            batch = pa.record_batch({"text": pa.array(["some words here"] * 1000)})
+            made.append(weakref.ref(batch))
+            alive.append(sum(one() is not None for one in made))
+            yield batch
+
+    stream = pa.RecordBatchReader.from_batches(pa.schema([("text", pa.string())]), batches())
+    assert measure(stream)["n_tokens"].sum() == 15_000
+    assert max(alive) <= 3
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pa.table,
+        lambda table: pytest.importorskip("polars").DataFrame(table).to_arrow(),
+        lambda table: pytest.importorskip("duckdb").from_arrow(pa.table(table)).to_arrow_table(),
+        lambda table: pa.Table.from_pandas(pytest.importorskip("pandas").DataFrame.from_arrow(table)),
+    ],
+    ids=["pyarrow", "polars", "duckdb", "pandas"],
+)
+def test_other_libraries_read_a_table(backend, read):
+    table = measure([*TEXTS, None])
+    found = read(table)
+    assert found.column_names == list(table.columns)
+    assert found["n_tokens"].to_pylist()[-1] is None and found["provenance"].to_pylist()[-1] is None
+    assert found.to_pylist() == list(table.rows())
+
+
 @pytest.mark.parametrize(
     "texts",
     [
@@ -114,7 +173,7 @@ def test_all_null(backend):
         (7, "wanted strings or Arrow data, found int"),
         (pa.array([1, 2]), "wanted a column of strings, found int64"),
         (pa.array([b"a"]), "wanted a column of strings, found binary"),
-        (pa.table({"text": ["a"]}), "wanted a column of strings, found struct"),
+        (pa.array([{"text": "a"}]), "wanted a column of strings, found struct"),
     ],
 )
 def test_what_is_no_text(backend, texts, message):

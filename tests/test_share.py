@@ -64,3 +64,14 @@ def test_extremes_and_determinism():
     half = estimate_share(low + high, low, high, True)
     assert half.fraction == pytest.approx(0.5, abs=1e-3)
     assert half == estimate_share(low + high, low, high, True)
+
+
+def test_documents_beyond_the_references_count():
+    """A corpus that looks more human than all human text of the reference, or more synthetic than all synthetic one."""
+    random = np.random.default_rng(0)
+    human, synthetic = histogram(scores(random, 3000, False)), histogram(scores(random, 3000, True))
+    beyond = np.zeros(BINS, np.int64)
+    beyond[0] = 1000
+    assert estimate_share(beyond, human, synthetic, True).fraction == 0
+    assert estimate_share(beyond[::-1], human, synthetic, True).fraction == 1
+    assert estimate_share(beyond + 1000 * (human > 60), human, synthetic, True).n_documents > 1000

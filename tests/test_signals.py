@@ -95,7 +95,7 @@ def test_every_signal_has_a_definition():
         assert backend.BATCH_SIGNALS == tuple(f"batch_{n}" for n in BATCH_FIGURES)
 
 
-@pytest.mark.parametrize("kind", ["word", "byte", "char"])
+@pytest.mark.parametrize("kind", ["word", "byte", "char", "bigram"])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @on_every_implementation
 def test_documents(implementation, text, kind):

@@ -226,7 +226,7 @@ def test_folding_changes_lengths(implementation):
 
 
 @on_every_implementation
-@pytest.mark.parametrize("kind", ["byte", "char"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bigram"])
 def test_other_tokens(implementation, kind):
     backend = implementation.use()
     text = "Aé한😀\n" * 20

@@ -67,7 +67,8 @@ TokenKind token_kind(const std::string& name) {
     if (name == "word") return TokenKind::kWord;
     if (name == "byte") return TokenKind::kByte;
     if (name == "char") return TokenKind::kChar;
-    throw std::invalid_argument("tokens: wanted \"word\", \"byte\" or \"char\", got \"" + name + "\"");
+    if (name == "bigram") return TokenKind::kBigram;
+    throw std::invalid_argument("tokens: wanted \"word\", \"byte\", \"char\" or \"bigram\", got \"" + name + "\"");
 }
 
 template <typename Take>

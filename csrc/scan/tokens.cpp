@@ -85,6 +85,7 @@ void Tokenizer::begin(const uint8_t* text, size_t size, TokenKind kind) {
     sentences.lengths = lengths;
     kernels_ = &kernels::active();
     folded_at_ = 0;
+    pairs_size_ = last_word_ = 0;
 }
 
 bool Tokenizer::next(TokenChunk& chunk) {
@@ -92,6 +93,7 @@ bool Tokenizer::next(TokenChunk& chunk) {
     high_.clear();
     if (at_ == size_) {
         finish_text(chunk);
+        if (kind_ == TokenKind::kBigram) bigrams_chunk(chunk);
         return true;
     }
     const size_t begin = at_;
@@ -106,7 +108,8 @@ bool Tokenizer::next(TokenChunk& chunk) {
         invisible_ += chunk_invisible_;
         mask_chunk(chunk);
     }
-    if (kind_ != TokenKind::kWord) units_chunk(begin, chunk);
+    if (kind_ == TokenKind::kBigram) bigrams_chunk(chunk);
+    else if (kind_ != TokenKind::kWord) units_chunk(begin, chunk);
     chunk.high_characters = high_.data();
     chunk.high_characters_size = high_.size();
     return true;
@@ -127,6 +130,30 @@ void Tokenizer::units_chunk(size_t begin, TokenChunk& chunk) {
     chunk.size = unit_offsets_.size() - 1;
 }
 
+// Pairs of neighbouring words in place of the words, the first with the last one of the chunk before.
+void Tokenizer::bigrams_chunk(TokenChunk& chunk) {
+    pairs_.resize(pairs_size_);
+    pairs_.erase(pairs_.begin(), pairs_.begin() + static_cast<ptrdiff_t>(last_word_));
+    last_word_ = 0;
+    pair_starts_.clear();
+    pair_ends_.clear();
+    for (size_t i = 0; i < chunk.size; ++i) {
+        if (!pairs_.empty()) {
+            pair_starts_.push_back(static_cast<uint32_t>(last_word_));
+            pairs_.push_back(' ');
+            last_word_ = pairs_.size();
+        }
+        pairs_.insert(pairs_.end(), chunk.bytes + chunk.starts[i], chunk.bytes + chunk.ends[i]);
+        if (pair_ends_.size() < pair_starts_.size()) pair_ends_.push_back(static_cast<uint32_t>(pairs_.size()));
+    }
+    pairs_size_ = pairs_.size();
+    pairs_.resize(pairs_size_ + kPadding);
+    chunk.bytes = pairs_.data();
+    chunk.starts = pair_starts_.data();
+    chunk.ends = pair_ends_.data();
+    chunk.size = pair_starts_.size();
+}
+
 // What is still open ends with the text.
 void Tokenizer::finish_text(TokenChunk& chunk) {
     done_ = true;
@@ -135,7 +162,7 @@ void Tokenizer::finish_text(TokenChunk& chunk) {
     if (word_open_) {
         starts_[0] = open_start_ - offset;
         ends_[0] = static_cast<uint32_t>(size_) - offset;
-        chunk.size = kind_ == TokenKind::kWord;
+        chunk.size = kind_ == TokenKind::kWord || kind_ == TokenKind::kBigram;
         while (!boundaries_.empty()) {
             close_sentence_inside_word(open_start_, boundaries_.front(), words_);
             boundaries_.pop_front();

@@ -11,7 +11,7 @@
 
 namespace textassay {
 
-enum class TokenKind : uint8_t { kWord, kByte, kChar };
+enum class TokenKind : uint8_t { kWord, kByte, kChar, kBigram };
 
 // Words in consecutive order. Views: they live until the next call of Tokenizer::next or begin.
 struct TokenChunk {
@@ -131,6 +131,7 @@ class Tokenizer {
     void emit_irregular_word(size_t begin, size_t end);
     void cut_word_by_sentences(size_t begin, size_t end);
     void units_chunk(size_t begin, TokenChunk& chunk);
+    void bigrams_chunk(TokenChunk& chunk);
     void note_high_character(uint32_t value, uint32_t length, uint8_t flags, size_t at);
     bool takes_variation_selector(uint32_t selector, size_t at) const;
     void close_sentence(int64_t words_so_far, int64_t words_already_in_next);
@@ -171,6 +172,11 @@ class Tokenizer {
     std::vector<uint32_t> irregular_sources_;
     std::vector<uint8_t> units_;      // the chunk's text, for tokens that are bytes or code points
     std::vector<uint32_t> unit_offsets_;
+    // Folded words with single blanks between, first the last word of the chunk before; and padding.
+    std::vector<uint8_t> pairs_;
+    std::vector<uint32_t> pair_starts_, pair_ends_;
+    size_t pairs_size_ = 0;  // without the padding
+    size_t last_word_ = 0;   // where the last word begins in pairs_
 };
 
 }  // namespace textassay

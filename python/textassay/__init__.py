@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from textassay.anchor.build import build_anchor
     from textassay.anchor.check import check_anchor
     from textassay.batch import batch_entropy_audit
+    from textassay.calibration import Calibration
+    from textassay.calibration.build import calibrate
     from textassay.classifier import ProvenanceClassifier
+    from textassay.comparison import Comparison, Timeline, compare, compare_timeline
     from textassay.detector import Detector
     from textassay.errors import (
         AnchorError,
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
         TextassayError,
         UsageError,
     )
+    from textassay.illustration import illustrate
     from textassay.measuring import Scanner, measure
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
@@ -34,6 +38,8 @@ _HOME = {
     "Anchor": "anchor",
     "AnchorError": "errors",
     "BackendError": "errors",
+    "Calibration": "calibration",
+    "Comparison": "comparison",
     "Detector": "detector",
     "FolderError": "errors",
     "InputError": "errors",
@@ -46,11 +52,16 @@ _HOME = {
     "Scanner": "measuring",
     "Table": "table",
     "TextassayError": "errors",
+    "Timeline": "comparison",
     "UsageError": "errors",
     "__version__": "version",
     "batch_entropy_audit": "batch",
     "build_anchor": "anchor.build",
+    "calibrate": "calibration.build",
     "check_anchor": "anchor.check",
+    "compare": "comparison",
+    "compare_timeline": "comparison",
+    "illustrate": "illustration",
     "load_anchor": "anchor",
     "measure": "measuring",
     "scan": "scanning",
@@ -61,6 +72,8 @@ __all__ = [
     "Anchor",
     "AnchorError",
     "BackendError",
+    "Calibration",
+    "Comparison",
     "Detector",
     "FolderError",
     "InputError",
@@ -73,11 +86,16 @@ __all__ = [
     "Scanner",
     "Table",
     "TextassayError",
+    "Timeline",
     "UsageError",
     "__version__",
     "batch_entropy_audit",
     "build_anchor",
+    "calibrate",
     "check_anchor",
+    "compare",
+    "compare_timeline",
+    "illustrate",
     "load_anchor",
     "measure",
     "scan",

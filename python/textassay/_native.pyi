@@ -38,7 +38,7 @@ def sentence_lengths(text: bytes) -> NDArray[np.int64]:
     """Words per sentence (tailored), sentences without a word left out; through the path that a scan takes."""
 
 def tokens(text: bytes, kind: str = "word") -> list[bytes]:
-    """The tokens of a text in order."""
+    """The tokens of a text in order. Kinds: `word`, `byte`, `char`, and `bigram`: neighbouring words with a blank between."""
 
 def log2_times(count: int) -> int:
     """L(count): count * log2(count) with 32 fractional bits."""
@@ -183,7 +183,7 @@ class Measurer:
         self,
         signals: Sequence[str],
         *,
-        tokens: Literal["word", "byte", "char"] = "word",
+        tokens: Literal["word", "byte", "char", "bigram"] = "word",
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
         detector: Detector | None = None,
@@ -244,7 +244,7 @@ class Scan:
         paths: Sequence[bytes | int],
         *,
         signals: Sequence[str],
-        tokens: Literal["word", "byte", "char"] = "word",
+        tokens: Literal["word", "byte", "char", "bigram"] = "word",
         text_fields: Sequence[Sequence[str]] = (("text",),),
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),

@@ -17,6 +17,9 @@ CONFIDENCE = ("LOW", "LOW", "MEDIUM", "HIGH")
 
 VOTES_NEEDED = 2
 
+THRESHOLDS = {"perplexity": 30.0, "burstiness": 0.4, "type_token_ratio": 0.52}
+"""The published ones. A signal below its threshold is a vote for SYNTHETIC."""
+
 
 class ProvenanceClassifier:
     """Three votes: perplexity under a human reference model, burstiness and type-token ratio, each below its threshold.
@@ -29,9 +32,9 @@ class ProvenanceClassifier:
         self,
         anchor: Anchor | str | PathLike[str],
         *,
-        perplexity: float = 30.0,
-        burstiness: float = 0.4,
-        type_token_ratio: float = 0.52,
+        perplexity: float = THRESHOLDS["perplexity"],
+        burstiness: float = THRESHOLDS["burstiness"],
+        type_token_ratio: float = THRESHOLDS["type_token_ratio"],
     ) -> None:
         """The thresholds are the published ones. Raises `UsageError` on one that is not positive, `AnchorError` on a
         file that is no anchor.

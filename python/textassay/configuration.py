@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textassay.anchor import Anchor
     from textassay.detector import Detector
 
-TOKEN_KINDS = ("word", "byte", "char")
+TOKEN_KINDS = ("word", "byte", "char", "bigram")
 VERDICT_SIGNALS = ("n_tokens", "synthetic_logit")
 BATCH_TOKENS = 1 << 20
 MAX_TYPES = 1 << 24

@@ -101,7 +101,7 @@ class Band:
 
     from_words: int
     thresholds: tuple[float, ...]
-    """In the order of `Detector.rates`."""
+    """In the order of the detector's `false_positive_rates`."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,9 @@ class Reference:
 
     human: NDArray[np.int64]
     synthetic: NDArray[np.int64]
+
+
+NO_REFERENCE = Reference(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,14 @@ class Detector:
     """The probability at each of `logits`; between them on a straight line."""
     bands: tuple[Band, ...]
     """By length, ascending. Below the first the detector abstains."""
-    reference: Reference
-    """Of documents that the weights had not seen."""
     digest: str
     """BLAKE2b-64 of the whole model, in hex."""
-    rates: tuple[float, ...] = FALSE_POSITIVE_RATES
-    """Shares of human documents that may be suspected, of which there are thresholds."""
+    reference: Reference = NO_REFERENCE
+    """Of documents that the weights had not seen."""
+    false_positive_rates: tuple[float, ...] = FALSE_POSITIVE_RATES
+    """Ascending: shares of human documents that may be suspected; what the bands' thresholds are for."""
     fpr: float = FALSE_POSITIVE_RATES[0]
-    """That of `rates` by which verdicts are given."""
+    """That of them by which verdicts are given."""
     is_calibrated: bool = False
     """Whether `reference` and thresholds are of the user's own kind of text."""
 
@@ -141,9 +144,15 @@ class Detector:
         return _shipped()
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> "Detector":
-        """Raises `UsageError` on anything that `tools/train_detector.py` or `calibrate` would not have written."""
-        return cls._read(Path(folder), str(folder))
+    def load(cls, path: str | PathLike[str]) -> "Detector":
+        """Of a detector's folder, or of a file that `calibrate` wrote. Raises `UsageError` on anything that
+        `tools/train_detector.py` or `calibrate` would not have written.
+        """
+        if Path(path).is_file():
+            from textassay.calibration import load_calibration
+
+            return load_calibration(path).detector
+        return cls._read(Path(path), str(path))
 
     @classmethod
     def _read(cls, folder: Traversable, name: str) -> "Detector":
@@ -154,12 +163,12 @@ class Detector:
                 weights = file.read(2 * BUCKETS + 1)
         except OSError as error:
             raise UsageError(f"cannot read the detector {name}: {error}") from error
-        return _Reader(name).read(model, weights)
+        return ModelReader(name).read(model, weights)
 
     def at(self, fpr: float) -> "Detector":
-        """The same with verdicts at another of its `rates`. Raises `UsageError` where it has no thresholds for that."""
-        if fpr not in self.rates:
-            known = " or ".join(map(str, self.rates))
+        """The same with verdicts at another of its rates. Raises `UsageError` where it has no thresholds for that."""
+        if fpr not in self.false_positive_rates:
+            known = " or ".join(map(str, self.false_positive_rates))
             raise UsageError(f"fpr={fpr}: the detector {self.name} has thresholds for {known}")
         return replace(self, fpr=fpr)
 
@@ -170,7 +179,7 @@ class Detector:
 
     def for_backend(self) -> Any:
         """As a scan takes it."""
-        place = self.rates.index(self.fpr)
+        place = self.false_positive_rates.index(self.fpr)
         terms = [(term.name, term.low, term.high, term.centre, term.coefficient) for term in self.terms]
         return _backend.get().Detector(
             self.weights,
@@ -239,7 +248,7 @@ class Detector:
     def thresholds(self, columns: Columns) -> NDArray[np.float64]:
         """The logit that each document is held against."""
         begins = [band.from_words for band in self.bands]
-        of_band = np.array([band.thresholds[self.rates.index(self.fpr)] for band in self.bands])
+        of_band = np.array([band.thresholds[self.false_positive_rates.index(self.fpr)] for band in self.bands])
         return of_band[np.maximum(np.searchsorted(begins, columns["n_tokens"], side="right") - 1, 0)]
 
     def _abstains(self, columns: Columns) -> NDArray[np.bool_]:
@@ -332,7 +341,7 @@ def write_detector(folder: Path, model: Mapping[str, Any], weights: NDArray[np.i
     packed = zstandard.ZstdCompressor(level=19, write_checksum=True).compress(raw)
     whole = dict(model) | {"format": FORMAT, "features": FEATURES, "weights": {"blake2b": _digest(raw)}}
     text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    _Reader(str(folder)).read(text.encode(), packed)
+    ModelReader(str(folder)).read(text.encode(), packed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS_FILE).write_bytes(packed)
     (folder / MODEL_FILE).write_text(text, "utf-8")
@@ -366,11 +375,15 @@ _MOST_DOCUMENTS = 1 << 40
 _LARGEST = 1e6
 
 
-class _Reader:
+class ModelReader:
     """Checks a model, hostile ones too: sizes first, then every key and number."""
+
+    file = MODEL_FILE
+    """How messages call the JSON."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.rates = FALSE_POSITIVE_RATES
 
     def _fail(self, reason: str) -> UsageError:
         return UsageError(f"the detector {self.name}: {reason}")
@@ -400,22 +413,22 @@ class _Reader:
 
     def _json(self, text: bytes) -> Any:
         if len(text) > MODEL_LIMIT:
-            raise self._fail(f"wanted a {MODEL_FILE} of at most {MODEL_LIMIT} bytes")
+            raise self._fail(f"wanted a {self.file} of at most {MODEL_LIMIT} bytes")
         try:
             return json.loads(text.decode(), object_pairs_hook=self._object, parse_constant=self._constant)
         except UsageError:
             raise
         except (ValueError, RecursionError) as error:
-            raise self._fail(f"{MODEL_FILE} is no JSON: {error}") from error
+            raise self._fail(f"{self.file} is no JSON: {error}") from error
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise self._fail(f"{MODEL_FILE} has a key twice")
+            raise self._fail(f"{self.file} has a key twice")
         return found
 
     def _constant(self, name: str) -> None:
-        raise self._fail(f"{MODEL_FILE} holds {name}")
+        raise self._fail(f"{self.file} holds {name}")
 
     def _keys(self, found: Any, wanted: Sequence[str], where: str) -> None:
         if not isinstance(found, dict) or set(found) != set(wanted):
@@ -491,7 +504,7 @@ class _Reader:
 
     def _band(self, found: Any) -> Band:
         self._keys(found, ("from_words", "thresholds"), "a band")
-        count = len(FALSE_POSITIVE_RATES)
+        count = len(self.rates)
         thresholds = self._numbers(found["thresholds"], range(count, count + 1), "thresholds")
         if any(b > a for a, b in itertools.pairwise(thresholds)):
             raise self._fail("wanted a higher threshold for a lower rate of false positives")

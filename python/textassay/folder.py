@@ -17,9 +17,11 @@ MANIFEST, SUMMARY, PROFILE = "manifest.json", "summary.json", "profile.tap"
 ERRORS, REPORT = "errors.jsonl", "report.html"
 BATCHES_PARQUET, BATCHES_JSON = "batches.parquet", "batches.jsonl.zst"
 MANIFEST_SCHEMA = "textassay.manifest/1"
+BIGRAMS = "bigrams.tap"
 OURS = (
     SUMMARY,
     PROFILE,
+    BIGRAMS,
     "documents",
     BATCHES_PARQUET,
     BATCHES_JSON,

@@ -33,7 +33,8 @@ def measure(
     """One row per text, a column per signal, and `n_replaced` (lone surrogates that became U+FFFD).
 
     `texts` is a list or iterable of str, a numpy array of strings, or anything with `__arrow_c_stream__` or
-    `__arrow_c_array__` (needs pyarrow; string and large_string data are not copied). Columns are int64 or float64;
+    `__arrow_c_array__`, of strings or of tables of one column (pyarrow, pandas, Polars, DuckDB), or a column of a Hugging
+    Face dataset. Arrow data needs pyarrow; string and large_string data are not copied, string views once. Columns are int64 or float64;
     NaN is null. With an `anchor` (or the path of its file) the default signals hold perplexity, oov_rate and tail_share.
     The `detector` (the package's own if not another one, its folder or None) adds synthetic_logit, synthetic_probability
     and `provenance`: the label "synthetic_suspected" or "human_unverified". Where a text is None or null its whole row

@@ -8,7 +8,7 @@ from typing import Any
 
 from textassay.detector import package_detector_of
 from textassay.errors import InputError
-from textassay.folder import MANIFEST, MANIFEST_SCHEMA, PROFILE, REPORT, SUMMARY, OutputFolder
+from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, PROFILE, REPORT, SUMMARY, OutputFolder
 from textassay.profile import Profile
 from textassay.report import can_report, page_or_warning
 from textassay.summary import ACCOUNTS, DAMAGED_SHOWN, summary_of
@@ -36,13 +36,16 @@ def merge_profiles(paths: Sequence[str | PathLike[str]]) -> tuple[Profile, dict[
 def write_merged(
     out: str | PathLike[str], profile: Profile, summary: dict[str, Any], paths: Sequence[str | PathLike[str]]
 ) -> None:
-    """Writes profile.tap, summary.json, report.html and a manifest that names the profiles. Raises `FolderError` as a scan
-    does.
+    """Writes profile.tap, summary.json, report.html, bigrams.tap where all of them have one, and a manifest that names the
+    profiles. Raises `FolderError` as a scan does.
     """
     reports = can_report()
     folder = OutputFolder(out)
     try:
         digest = profile.save(folder.partial / PROFILE)
+        bigrams = [Path(path) / BIGRAMS for path in paths]
+        if all(file.is_file() for file in bigrams):
+            merge_profiles(bigrams)[0].save(folder.partial / BIGRAMS)
         folder.write_json(SUMMARY, summary)
         manifest = {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": [str(path) for path in paths]}
         page = _page(summary, profile, manifest) if reports else None

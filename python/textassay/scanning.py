@@ -26,6 +26,7 @@ from textassay.fields import parse_field
 from textassay.folder import (
     BATCHES_JSON,
     BATCHES_PARQUET,
+    BIGRAMS,
     ERRORS,
     MANIFEST,
     MANIFEST_SCHEMA,
@@ -84,6 +85,8 @@ class ScanResult:
     _documents: DocumentSink
     _batches: Batches
     _errors: Spool
+    bigrams: Profile | None = None
+    """Of neighbouring words, if they were asked for."""
 
     @property
     def documents(self) -> Table | None:
@@ -142,6 +145,7 @@ def scan(
     max_window_log: int = MAX_WINDOW_LOG,
     threads: int | None = None,
     documents: DocumentsChoice = "auto",
+    bigrams: bool = False,
     report: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ScanResult:
@@ -154,7 +158,8 @@ def scan(
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
     perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
     synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
-    where none matches, the detector's verdict does (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
+    where none matches, the detector's verdict does (docs/provenance.md). With `bigrams` the inputs are read a second
+    time, for a profile of 2-grams (`ScanResult.bigrams`; in `out` bigrams.tap), which `compare` looks for. `threads` defaults to the CPUs that this process may use.
 
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
     `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
@@ -178,6 +183,8 @@ def scan(
     used_threads = usable_cpus() if threads is None else threads
     check_limits(tokens, max_record_bytes=max_record_bytes, max_window_log=max_window_log, threads=used_threads)
     files = resolve_inputs(inputs)
+    if bigrams and (tokens != "word" or any(file.size is None for file in files)):
+        raise UsageError("2-grams are counted in a second pass over words: wanted tokens=word, and files, not a pipe")
     options = {
         "signals": list(configuration.signals),
         "tokens": tokens,
@@ -195,7 +202,7 @@ def scan(
     }
     form = _document_form(documents, out is not None)
     reports = report and out is not None and can_report()
-    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, verdicts, reports)
+    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, verdicts, reports, bigrams)
     try:
         result = job.run(options, on_progress, started)
     except BaseException as error:
@@ -252,9 +259,10 @@ class _Job:
         detector: Detector | None,
         verdicts: Detector | None,
         reports: bool,
+        wants_bigrams: bool,
     ) -> None:
         self.files = files
-        self.reports = reports
+        self.reports, self.wants_bigrams = reports, wants_bigrams
         columns = ["byte_offset", *(name for name in SUSPECT_SIGNALS if name in configuration.signals)]
         judges = verdicts is not None and form != "none"
         self.suspects = Suspects(verdicts, SUSPECTS_KEPT, columns) if judges else None
@@ -294,16 +302,30 @@ class _Job:
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
+        bigrams = self._count_bigrams(options, on_progress) if self.wants_bigrams else None
         inputs = inputs_of(self.names, outcomes)
         summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
         if self.suspects is not None:
             summary["suspects"] = self.suspects.worst(self.names)
         summary["performance"] = _performance(summary, started, options["threads"])
         if self.folder is not None:
+            if bigrams is not None:
+                bigrams.save(self.folder.partial / BIGRAMS)
             self._write(self.folder, profile, summary, options)
         path = None if self.folder is None else self.folder.path
         sinks = (self.documents, self.batches, self.errors)
-        return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks)
+        return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks, bigrams)
+
+    def _count_bigrams(self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None) -> Profile:
+        """The second pass."""
+        sizes = (options["batch_tokens"], options["max_types"])
+        configuration, _ = configure(["n_tokens"], "bigram", *sizes, None)
+        plain = {"signals": ["n_tokens"], "tokens": "bigram", "markers": (), "provenance": None}
+        plain |= {"anchor": None, "detector": None}
+        sources = [file.source for file in self.files]
+        self.running = _backend.get().Scan(sources, documents=False, **{**options, **plain})
+        drain(self.running, self.files, lambda event: None, on_progress)
+        return Profile.from_state(configuration, self.running.profile())
 
     def abandon(self) -> None:
         """Stops everything; results of an earlier scan stay as they were."""

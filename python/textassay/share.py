@@ -106,7 +106,9 @@ def _group_starts(human: Counts, synthetic: Counts) -> NDArray[np.intp]:
     both = human / human.sum() + synthetic / synthetic.sum()
     seen = np.concatenate([[0.0], np.cumsum(both)[:-1]])
     wanted = np.arange(GROUPS) * both.sum() / GROUPS
-    return np.unique(np.searchsorted(seen, wanted, side="right") - 1).clip(0)
+    starts = np.unique(np.searchsorted(seen, wanted, side="right") - 1)
+    starts[0] = 0  # the corpus may have documents where the references have none
+    return starts
 
 
 def _fractions(corpus: Floats, human: Floats, synthetic: Floats) -> Floats:

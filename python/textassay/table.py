@@ -50,6 +50,10 @@ class Table:
     def to_dict(self) -> dict[str, NDArray[Any]]:
         return dict(self._columns)
 
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """What pyarrow, Polars, DuckDB and pandas read without knowing this class. Needs pyarrow. NaN becomes null."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
     def to_arrow(self) -> Any:
         """A pyarrow.Table. NaN becomes null."""
         import pyarrow

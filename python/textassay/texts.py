@@ -31,13 +31,16 @@ class Texts:
 
 
 def chunks_of(texts: Any) -> Iterator[Texts]:
-    """Texts of a list or iterable of str, of a numpy array of strings, or of an Arrow array or stream of strings.
+    """Texts of a list or iterable of str, of a numpy array of strings, of an Arrow array or stream of strings, or of a
+    stream of tables of one column (pyarrow, Polars, DuckDB, pandas), or of a column of a Hugging Face dataset.
 
     None and Arrow nulls are null rows. Raises `TypeError` naming the first row that is something else.
     """
     if isinstance(texts, (str, bytes)):
         raise TypeError("texts: wanted several texts, found a single string; pass [text]")
-    if hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
+    if type(texts).__module__.startswith("datasets.") and hasattr(texts, "column_name"):
+        yield from _from_dataset(texts)
+    elif hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
         yield from _from_arrow(texts)
     elif isinstance(texts, np.ndarray):
         yield from _from_iterable(texts.reshape(-1).tolist())
@@ -93,12 +96,37 @@ def _from_arrow(texts: Any) -> Iterator[Texts]:
         import pyarrow
     except ImportError as error:
         raise TypeError("texts: Arrow data needs pyarrow: pip install 'textassay[arrow]'") from error
-    if hasattr(texts, "__arrow_c_stream__"):
-        column = pyarrow.chunked_array(texts)
+    for array in _arrow_arrays(texts, pyarrow):
+        yield _from_arrow_array(array, pyarrow)
+
+
+def _arrow_arrays(texts: Any, pyarrow: Any) -> Iterator[Any]:
+    """One after the other, as they come by; of a table its only column."""
+    if not hasattr(texts, "__arrow_c_stream__"):
+        yield pyarrow.array(texts)
+    elif isinstance(texts, pyarrow.ChunkedArray):
+        yield from texts.chunks
     else:
-        column = pyarrow.chunked_array([pyarrow.array(texts)])
-    for chunk in column.chunks:
-        yield _from_arrow_array(chunk, pyarrow)
+        try:
+            batches = pyarrow.RecordBatchReader.from_stream(texts)
+        except pyarrow.ArrowInvalid:  # no table
+            yield from pyarrow.chunked_array(texts).chunks
+            return
+        if len(batches.schema) != 1:
+            names = ", ".join(batches.schema.names[:5])
+            raise TypeError(f"texts: wanted one column of strings, found {len(batches.schema)} ({names}): choose one")
+        for batch in batches:
+            yield batch.column(0)
+
+
+def _from_dataset(column: Any) -> Iterator[Texts]:
+    """A column of a `datasets.Dataset`: the Arrow data that it is made of, without a Python object a text."""
+    import pyarrow
+
+    table = column.source.select_columns([column.column_name]).with_format("arrow")
+    for batch in table.iter(CHUNK_TEXTS):
+        for array in batch.column(0).chunks:
+            yield _from_arrow_array(array, pyarrow)
 
 
 def _from_arrow_array(array: Any, pyarrow: Any) -> Texts:

@@ -7,37 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.samples import Samples
-from textassay.detector import FALSE_POSITIVE_RATES, Band, Detector, Reference, Term
+from textassay.calibration.figures import ECE_BINS, auroc, calibration_bins, calibration_error, even_weights
+from textassay.calibration.fitting import detector_of
+from textassay.detector import FALSE_POSITIVE_RATES
 from textassay.measuring import measure
 
-ECE_BINS = 10
 LENGTHS = ((20, 50), (50, 100), (100, 200), (200, 400), (400, np.inf))
 SHORTEST_JUDGED = 100
 
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-
-def detector_of(model: dict[str, Any], name: str) -> Detector:
-    calibrator = model["calibrator"]
-    return Detector(
-        name=name,
-        weights=model["weights"],
-        terms=tuple(Term(**term) for term in calibrator["terms"]),
-        intercept=calibrator["intercept"],
-        logits=tuple(calibrator["logits"]),
-        probabilities=tuple(calibrator["probabilities"]),
-        bands=tuple(Band(band["from_words"], tuple(band["thresholds"])) for band in model["bands"]),
-        reference=Reference(np.zeros(0, np.int64), np.zeros(0, np.int64)),
-        digest="",
-    )
-
-
-def auroc(synthetic: Mask, score: Scores) -> float:
-    """Mann-Whitney; ties count half."""
-    ranks = np.searchsorted(np.sort(score), score, "left") + np.searchsorted(np.sort(score), score, "right")
-    n, m = synthetic.sum(), (~synthetic).sum()
-    return float((ranks[synthetic].sum() / 2 - n * n / 2) / (n * m)) if n and m else np.nan
 
 
 def auroc_interval(synthetic: Mask, score: Scores) -> float:
@@ -50,18 +29,6 @@ def auroc_interval(synthetic: Mask, score: Scores) -> float:
 def recall_at(synthetic: Mask, score: Scores, fpr: float) -> float:
     """With the threshold that so many of these very human texts lie above."""
     return float((score[synthetic] > np.quantile(score[~synthetic], 1 - fpr)).mean())
-
-
-def even_weights(synthetic: Mask) -> Scores:
-    """Both sides weigh 1/2."""
-    return np.where(synthetic, 0.5 / synthetic.sum(), 0.5 / (~synthetic).sum())
-
-
-def calibration_error(synthetic: Mask, probability: Scores, weights: Scores) -> float:
-    """Expected calibration error over bins of equal width."""
-    bins = np.minimum((probability * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = np.bincount(bins, weights * (probability - synthetic), ECE_BINS)
-    return float(np.abs(gaps).sum())
 
 
 def figures(synthetic: Mask, logit: Scores, probability: Scores) -> dict[str, float]:
@@ -85,7 +52,7 @@ class LeftOut:
         self.synthetic = samples.synthetic[rows]
         self.columns = samples.whole.scored(model["weights"], rows)
         self.n_tokens = self.columns["n_tokens"]
-        self.detector = detector_of(model, name)
+        self.detector = detector_of(model, model["weights"], name)
         self.logit = self.detector.logit(self.columns)
         # Of short documents, too, where the detector would abstain.
         self.probability = np.interp(self.logit, self.detector.logits, self.detector.probabilities)
@@ -184,7 +151,7 @@ def reliability(left_out: Sequence[LeftOut]) -> str:
     )
     weights = np.concatenate([even_weights(one.synthetic[rows]) for one, rows in zip(left_out, judged, strict=True)])
     weights /= weights.sum()
-    bins = np.minimum((probability * ECE_BINS).astype(int), ECE_BINS - 1)
+    bins = calibration_bins(probability)
     lines = []
     for i in np.unique(bins):
         rows = bins == i

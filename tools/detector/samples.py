@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from detector.labelled import Document, cut
+from textassay.calibration.fitting import feature_shares
 from textassay.detector import N_FEATURES, SIGNALS, SUM
-from textassay.detector_items import BUCKETS, feature_buckets, item_keys
 from textassay.lexicon import default_lexicon
 from textassay.measuring import measure
 
@@ -66,10 +66,5 @@ class Samples:
 
 def view_of(texts: Sequence[str]) -> View:
     table = measure(texts, SIGNALS, lexicon=default_lexicon(), detector=None, threads=1)
-    found = [np.concatenate(feature_buckets(item_keys(text.encode()))) for text in texts]
-    n_features = np.array([len(buckets) for buckets in found])
-    shares = np.repeat((1 / np.maximum(n_features, 1)).astype(np.float32), n_features)
-    begins = np.concatenate([[0], np.cumsum(n_features)])
-    matrix = csr_matrix((shares, np.concatenate(found).astype(np.int32), begins), (len(texts), BUCKETS))
-    matrix.sum_duplicates()
+    matrix, n_features = feature_shares(text.encode() for text in texts)
     return View(matrix, n_features, {name: np.asarray(table[name], np.float64) for name in SIGNALS})

@@ -45,11 +45,13 @@ from textassay._numba.lanes import ONE, PADDING, byte_at, count_bits, load64, ma
 from textassay._numba.markers import Lexicon, build_lexicon, count_markers
 from textassay._numba.segmentation import count_words_per_sentence, find_sentence_boundaries, find_words
 from textassay._numba.tokens import (
+    BIGRAM,
     CHAR,
     NO_ROOM,
     TAIL,
     WORD,
     forget_units,
+    intern_bigrams,
     intern_units,
     intern_words,
     kind_number,
@@ -620,6 +622,10 @@ def measure_text(choice, work, size, integers, floats, row):
     if choice.kind == WORD:
         n_tokens = n_words
         distances = intern_words(
+            text, work.starts, work.ends, n_words, choice.unicode, work.folded, work.table, work.ids, work.tail
+        )
+    elif choice.kind == BIGRAM:
+        distances, n_tokens = intern_bigrams(
             text, work.starts, work.ends, n_words, choice.unicode, work.folded, work.table, work.ids, work.tail
         )
     else:

@@ -29,8 +29,8 @@ from textassay._numba.segmentation import find_words, padded
 from textassay._numba.unicode_tables import CODE_POINTS, FOLDS, load_tables
 from textassay._numba.utf8 import decode, encode
 
-WORD, BYTE, CHAR = range(3)
-TOKEN_KINDS = {"word": WORD, "byte": BYTE, "char": CHAR}
+WORD, BYTE, CHAR, BIGRAM = range(4)
+TOKEN_KINDS = {"word": WORD, "byte": BYTE, "char": CHAR, "bigram": BIGRAM}
 
 WINDOW = 100
 TAIL = 128  # a power of two above WINDOW: the distances of the last tokens, at position & (TAIL - 1)
@@ -40,6 +40,7 @@ _HIGH_BITS = np.uint64(0x8080808080808080)
 _FROM_A = np.uint64(0x3F3F3F3F3F3F3F3F)  # 0x80 - "A"
 _BEYOND_Z = np.uint64(0x2525252525252525)  # 0x80 - ("Z" + 1)
 _TWO = np.uint64(2)
+_BLANK = np.uint8(0x20)
 
 
 @inlined
@@ -124,6 +125,31 @@ def intern_words(text, starts, ends, n_words, unicode, folded, table, ids, tail)
 
 
 @kernel
+def intern_bigrams(text, starts, ends, n_words, unicode, folded, table, ids, tail):
+    """As `intern_words` for pairs of neighbouring words, a blank between; returns the sum and how many pairs there are."""
+    mask = np.uint64(len(table.slots) - 1)
+    distances, held = 0, 0  # folded[:held] is the word before, and its blank
+    for word in range(n_words):
+        length = _fold_long(text, np.int64(starts[word]), np.int64(ends[word]), unicode, folded[held:])
+        if word > 0:
+            whole = held + length
+            key = first_bytes(load64(folded, 0), whole)
+            hashed = hash_bytes(table.seed, folded, 0, whole)
+            row = find(table, mask, hashed, key, folded, 0, whole)
+            if row < 0:
+                if not has_room(table, 1, whole):
+                    return NO_ROOM, word - 1
+                row = insert(table, -1 - row, hashed, key, folded, 0, whole)
+            ids[word - 1] = row
+            distances += _count_occurrence(table, row, word - 1, tail)
+        for i in range(length):
+            folded[i] = folded[held + i]
+        folded[length] = _BLANK
+        held = length + 1
+    return distances, max(n_words - 1, 0)
+
+
+@kernel
 def intern_units(text, size, by_code_point, table, units, ids, tail):
     """As `intern_words` for bytes or code points; returns the sum and how many tokens there are.
 
@@ -185,20 +211,24 @@ def tokens(text: bytes, kind: str = "word") -> list[bytes]:
 
 def kind_number(kind: str) -> int:
     if kind not in TOKEN_KINDS:
-        raise ValueError(f'tokens: wanted "word", "byte" or "char", got "{kind}"')
+        raise ValueError(f'tokens: wanted "word", "byte", "char" or "bigram", got "{kind}"')
     return TOKEN_KINDS[kind]
 
 
 def _tokenize(text: bytes, kind: int) -> tuple[TokenTable, np.ndarray, int]:
     data, size, unicode = padded(text), len(text), load_tables()
-    # Folding makes at most 3 bytes of 2, and a table has at most a row for each byte.
-    table = ensure_room(new_table(64, 64), size, 2 * size)
+    # Folding makes at most 3 bytes of 2, a table has at most a row for each byte, and pairs hold each word twice.
+    table = ensure_room(new_table(64, 64), size, 4 * size)
     ids, tail = np.empty(size, np.int32), np.zeros(TAIL, np.int64)
-    if kind != WORD:
+    if kind in (BYTE, CHAR):
         units = np.zeros(CODE_POINTS, np.int32)
         _, count = intern_units(data, size, kind == CHAR, table, units, ids, tail)
         return table, ids, count
     starts, ends = np.empty((2, size + 1), np.int32)
     count = find_words(data, size, unicode, starts, ends)
-    intern_words(data, starts, ends, count, unicode, np.empty(2 * size + PADDING, np.uint8), table, ids, tail)
+    folded = np.empty(2 * size + PADDING, np.uint8)
+    if kind == BIGRAM:
+        _, count = intern_bigrams(data, starts, ends, count, unicode, folded, table, ids, tail)
+    else:
+        intern_words(data, starts, ends, count, unicode, folded, table, ids, tail)
     return table, ids, count

@@ -9,6 +9,8 @@ import typer
 
 from textassay.cli.anchor import anchor
 from textassay.cli.bench import bench
+from textassay.cli.calibrate import calibrate
+from textassay.cli.compare import compare
 from textassay.cli.errors import reported
 from textassay.cli.merge import merge
 from textassay.cli.report import report
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 app.command()(reported(scan))
 app.command()(reported(merge))
+app.command()(reported(calibrate))
+app.command()(reported(compare))
 app.command()(reported(report))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")

@@ -70,20 +70,23 @@ TextFields = Annotated[
 ]
 IdField = Annotated[str, option("id-field", "Field of the document's id.")]
 Signals = Annotated[str, option("signals", "Document signals: default, all, names, -name to leave one out.")]
-Tokens = Annotated[str, option("tokens", "What is counted: word, byte or char.")]
+Tokens = Annotated[str, option("tokens", "What is counted: word, byte, char or bigram (two words).")]
 Threads = Annotated[
     int | None, option("threads", "Threads; the default is what this process may use.", "-j", min=1, show_default=False)
 ]
 DetectorOption = Annotated[
     str,
-    option("detector", "What says how much a document resembles synthetic text: default, none, or a detector's path."),
+    option(
+        "detector",
+        "What says how much a document resembles synthetic text: default, none, a calibration, or a detector's folder.",
+    ),
 ]
 FalsePositiveRate = Annotated[
     float | None,
     option(
         "fpr",
         "Share of human documents that its verdicts may suspect, by the text that it was calibrated on.",
-        show_default="0.01",
+        show_default="the least it knows, 0.01",
     ),
 ]
 Json = Annotated[bool, option("json", "Print one JSON document instead.")]

@@ -1,7 +1,7 @@
 """The terminal view of a summary."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,14 @@ from textassay.formatting import clean, clean_path, counted, decimal, number, sh
 from textassay.profile import Profile
 from textassay.signals import is_integer
 
+if TYPE_CHECKING:
+    from textassay.calibration import Calibration
+
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 SHOWN = 5
+SHOWN_PARTS = 10
+SHOWN_POINTS = 8
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 FIGURE, LABEL, NOTE, GOOD, BAD = "bold", "cyan", "dim", "green", "bold red"
@@ -32,10 +37,10 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
         if "provenance" in summary:
             parts.append(provenance_table(summary["provenance"]))
     parts.append(damage_lines(summary["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
-def _console() -> Console:
+def console() -> Console:
     # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
     return Console(highlight=False)
 
@@ -56,7 +61,7 @@ def headline(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
-    table = _table("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of("Corpus", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     errors = corpus.get("standard_errors", {})
 
     def row(name: str, value: str, note: str, figure: str | None = None) -> None:
@@ -93,7 +98,7 @@ def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
 
 def signal_table(documents: Mapping[str, Mapping[str, Any]], profile: Profile) -> RenderableType:
     columns = (("", LABEL), ("mean", FIGURE, "right"), ("median", "", "right"), ("5 %", NOTE, "right"))
-    table = _table("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
+    table = table_of("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
     for name, found in documents.items():
         show = number if is_integer(name) else decimal
         quantiles = [show(found["quantiles"][p]) for p in ("0.5", "0.05", "0.95")]
@@ -150,7 +155,7 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
     """Shares of tokens; the sources with most synthetic tokens first."""
     shares = (("verified", "right"), ("unverified", "right"), ("known", "right"), ("suspected", "right"))
     columns = (("", LABEL), ("documents", FIGURE, "right"), ("tokens", "", "right"))
-    table = _table("Provenance", *columns, *((name, "", justify) for name, justify in shares))
+    table = table_of("Provenance", *columns, *((name, "", justify) for name, justify in shares))
 
     def row(name: str, found: Mapping[str, Any] | None) -> None:
         if found is not None:
@@ -220,7 +225,7 @@ def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
 
 def print_anchor(about: Mapping[str, Any]) -> None:
     """Prints what `Anchor.describe` returned."""
-    table = _table(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {about['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     if "totals" in about:
         totals, (begin, end) = about["totals"], about["tail"]
         table.add_row("tokens", number(totals["n_tokens"]), f"of {counted(totals['n_documents'], 'document')}")
@@ -240,13 +245,13 @@ def print_anchor(about: Mapping[str, Any]) -> None:
     note = (
         Text(clean(about["note"], 500), NOTE) if about["note"] else Text("no note says who verified the text", "yellow")
     )
-    _console().print(Group(table, note))
+    console().print(Group(table, note))
 
 
 def print_check(report: Mapping[str, Any]) -> None:
     """Prints what `AnchorCheck.report` returned."""
     corpus, anchor_text = report["corpus"], report["anchor_text"]
-    table = _table(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
+    table = table_of(f"Anchor {report['anchor']['digest']}", ("", LABEL), ("", FIGURE, "right"), ("", NOTE))
     n, compared = number(corpus["n_documents"]), number(corpus["n_compared"])
     table.add_row(
         "corpus", number(corpus["n_over"]), f"of {n} documents overlap too much; {compared} could be compared"
@@ -278,12 +283,12 @@ def print_check(report: Mapping[str, Any]) -> None:
             parts.append(_overlap_table(title, side["worst"], sized))
     if report["inputs"]["malformed"] or report["inputs"]["files_damaged"]:
         parts.append(damage_lines(report["inputs"]))
-    _console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
 
 
 def _suspect_table(worst: Sequence[Mapping[str, Any]]) -> Table:
     heads = (("logit", FIGURE, "right"), ("n_tokens", "", "right"), ("line of file", LABEL))
-    table = _table("Resemble synthetic text", *heads)
+    table = table_of("Resemble synthetic text", *heads)
     for row in worst[:SHOWN]:
         place = f"{row['line']} {clean_path(row['file'])}"
         table.add_row(decimal(row["synthetic_logit"], 2), number(row["n_tokens"]), place)
@@ -291,11 +296,134 @@ def _suspect_table(worst: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:
-    table = _table(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
+    table = table_of(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
     for row in worst[:SHOWN]:
         place = f"{row['line']} {clean_path(row['file'])}"
         table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
     return table
+
+
+def print_calibration(found: "Calibration") -> None:
+    """Prints what `calibrate` returned."""
+    report = found.report
+    parts = [
+        calibration_headline(found),
+        worth_table(report["figures"]),
+        roc_table(report["roc"]),
+        *(part_table(what, rows) for what, rows in report["by"].items()),
+        floor_table(report["floors"], report["floor_fpr"]),
+        note_lines(report["notes"]),
+    ]
+    if found.left_out:
+        parts.append(left_out_lines(found))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+
+
+def calibration_headline(found: "Calibration") -> RenderableType:
+    report = found.report
+    documents = report["documents"]
+    labelled, judged = documents["labelled"], documents["judged"]
+    line = Text("textassay  ", "bold cyan").append(
+        f"{number(labelled['human'])} human and {number(labelled['synthetic'])} synthetic documents", "bold"
+    )
+    told = f"{number(judged['human'])} and {number(judged['synthetic'])} of {documents['shortest']} words or more, in "
+    told += f"{counted(documents['groups'], 'group')}; {clean(found.detector.name)}, {report['probability']} probabilities. "
+    told += f"All figures: {report['folds']} folds, each judged by a model of the others."
+    return Group(line, Text(told, NOTE))
+
+
+_MODELS = {
+    "calibrated": "calibrated",
+    "reweighted": "re-weighted only",
+    "shipped": "as shipped",
+    "published_rule": "published rule",
+}
+
+
+def worth_table(figures: Mapping[str, Any]) -> RenderableType:
+    names = ("meant", "FPR", "recall", "precision", "AUROC", "ECE")
+    table = table_of("What it is worth, and 95 % intervals", ("", LABEL), *((name, "", "right") for name in names))
+    for key, name in _MODELS.items():
+        for place, at in enumerate(figures[key].get("at", [figures[key]]) if key in figures else []):
+            whole = figures[key] if place == 0 else {}
+            meant = share(at["rate"]) if "rate" in at else ""
+            area = _area(whole) if "auroc" in whole else ""
+            error = decimal(whole["ece"]) if "ece" in whole else ""
+            table.add_row("" if place else name, meant, *_decisions(at), area, error)
+    return table
+
+
+def _decisions(at: Mapping[str, Any]) -> list[Text]:
+    return [_share_within(at[name]) for name in ("fpr", "recall", "precision")]
+
+
+def _share_within(found: Mapping[str, Any]) -> Text:
+    """Its interval below it."""
+    interval = found["interval"]
+    within = "" if interval is None else "\n" + "–".join(f"{100 * end:.1f}" for end in interval)
+    return Text(share(found["share"]), FIGURE).append(within, NOTE)
+
+
+def _area(found: Mapping[str, Any], note: str = "") -> Text:
+    if found["auroc"] is None:
+        return Text("too few", NOTE)
+    interval = "–".join(decimal(end) for end in found["auroc_interval"])
+    return Text(decimal(found["auroc"]), FIGURE).append(f"\n{interval}" + (f"\n{note}" if note else ""), NOTE)
+
+
+def roc_table(points: Sequence[Mapping[str, float]]) -> RenderableType:
+    shown = [point for point in points if 0 < point["fpr"] <= 0.5]
+    shown = shown[:: max(1, -(-len(shown) // SHOWN_POINTS))]
+    names = (f"{100 * point['fpr']:.1f} %" for point in shown)
+    table = table_of("ROC", ("FPR", LABEL), *((name, "", "right") for name in names))
+    table.add_row("recall", *(f"{point['recall']:.2f}" for point in shown))
+    return table
+
+
+def part_table(what: str, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Below each name what the published rule comes to."""
+    names = ("human", "synthetic", "FPR", "recall", "precision", "AUROC")
+    rate = share(rows[0]["at"][0]["rate"])
+    table = table_of(f"By {what}, worst first, at {rate}", (what, LABEL), *((name, "", "right") for name in names))
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
+    for row in rows[:SHOWN_PARTS]:
+        sizes = (number(row["human"]), number(row["synthetic"]))
+        area = _area(row, row["against"] or "")
+        table.add_row(Text(clean(row["name"], 30)), *sizes, *_decisions(row["at"][0]), area)
+        rule = (share(row["published_rule"][name]["share"]) for name in ("fpr", "recall", "precision"))
+        table.add_row(Text("published rule", NOTE), "", "", *rule, "")
+    more = len(rows) - SHOWN_PARTS
+    return Group(table, Text(f"and {number(more)} more", NOTE)) if more > 0 else table
+
+
+def floor_table(rows: Sequence[Mapping[str, Any]], rate: float) -> RenderableType:
+    """Sizes without a batch on either side are left out."""
+    columns = (("", LABEL), ("tokens", "", "right"), ("floor", FIGURE, "right"), ("human", "", "right"))
+    columns += (("below", "", "right"), ("synthetic", "", "right"), ("below", "", "right"), ("AUROC", "", "right"))
+    table = table_of(f"Entropy floors of batches: {share(rate)} of human ones may lie below", *columns)
+    for row in rows:
+        floor = "too few" if row["floor_bits"] is None else f"{row['floor_bits']:.2f} bits"
+        cells = [(number(row[side]["n"]), _share_within(row[side])) for side in ("human", "synthetic")]
+        if row["human"]["n"] or row["synthetic"]["n"]:
+            table.add_row(
+                row["tokens"], number(row["batch_tokens"]), floor, *cells[0], *cells[1], decimal(row["auroc"], 2)
+            )
+    return table
+
+
+def note_lines(notes: Sequence[str]) -> RenderableType:
+    return Group(*(Text(f"· {note}", NOTE) for note in notes))
+
+
+def left_out_lines(found: "Calibration") -> RenderableType:
+    reasons = ", ".join(f"{clean(name)} {number(count)}" for name, count in found.left_out.items())
+    lines = [Text("Left out: ", BAD).append(reasons, "")]
+    for error in found.errors[:SHOWN]:
+        place = f"line {error['line']} of" if error["line"] is not None else "in"
+        lines.append(Text(f"{place} {clean_path(error['file'])}: {clean(error['reason'], 100)}", NOTE))
+    if sum(found.left_out.values()) > SHOWN:
+        lines.append(Text("and more; --json names the first 1,000", NOTE))
+    return Group(*lines)
 
 
 def print_stages(found: Mapping[str, Any]) -> None:
@@ -304,7 +432,7 @@ def print_stages(found: Mapping[str, Any]) -> None:
     title = f"{size(found['bytes_compressed'])} compressed, {size(found['bytes'])} raw, "
     title += counted(found["documents"], "document")
     columns = (("stage", LABEL), ("CPU s", FIGURE, "right"), ("compressed/s", "", "right"), ("raw/s", "", "right"))
-    table = _table(
+    table = table_of(
         title, *columns, ("x decompress", "", "right"), ("x zstd -dc", FIGURE, "right"), ("wall s", NOTE, "right")
     )
     for row in found["rows"]:
@@ -320,10 +448,10 @@ def print_stages(found: Mapping[str, Any]) -> None:
         )
     note = f"Each stage includes those above it. Median of {counted(found['runs'], 'run')}, {counted(found['threads'], 'thread')}, "
     note += f"{backend['backend']} ({backend['kernels']}); rates are per CPU second."
-    _console().print(Group(table, Text(note, NOTE)))
+    console().print(Group(table, Text(note, NOTE)))
 
 
-def _table(title: str, *columns: Sequence[str]) -> Table:
+def table_of(title: str, *columns: Sequence[str]) -> Table:
     """Columns are (heading, style) or (heading, style, justify)."""
     headed = any(name for name, *_ in columns)
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))

@@ -63,6 +63,9 @@ def scan(
     max_window: Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")] = "27",
     threads: Threads = None,
     documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl or none.")] = "auto",
+    bigrams: Annotated[
+        bool, typer.Option("--bigrams", help="Count 2-grams, too, in a second pass: for compare, into bigrams.tap.")
+    ] = False,
     no_report: NoReport = False,
     malformed_budget: MalformedBudget = "0",
     as_json: Json = False,
@@ -94,6 +97,7 @@ def scan(
             max_record_bytes=parse_size("max-record-bytes", max_record_bytes),
             max_window_log=parse_window(max_window),
             threads=threads,
+            bigrams=bigrams,
             documents=documents,  # type: ignore[arg-type]
             report=not no_report,
             on_progress=progress,
