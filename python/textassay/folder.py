@@ -15,6 +15,7 @@ from textassay.errors import FolderError, OutputError
 
 MANIFEST, SUMMARY, PROFILE = "manifest.json", "summary.json", "profile.tap"
 ERRORS, REPORT = "errors.jsonl", "report.html"
+COMPARISON, SIMULATION = "comparison.json", "simulation.json"
 BATCHES_PARQUET, BATCHES_JSON = "batches.parquet", "batches.jsonl.zst"
 MANIFEST_SCHEMA = "textassay.manifest/1"
 BIGRAMS = "bigrams.tap"

@@ -1,7 +1,6 @@
 """The profile of a corpus: all that was counted, mergeable, and what is read off it."""
 
 from collections.abc import Iterable
-from importlib.util import find_spec
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -16,6 +15,7 @@ from textassay.detector import DetectorChoice, as_detector
 from textassay.distribution import describe
 from textassay.lexicon import Lexicon
 from textassay.provenance_tables import describe_provenance
+from textassay.report import has_report
 from textassay.sampled import estimated_spectrum, sketched, tokens_of
 from textassay.spectrum import Figure, Spectrum, figures, rarefaction_sizes, rarefied_types, spectrum_table
 from textassay.tap_reader import read_profile
@@ -143,8 +143,8 @@ class Profile:
         return f"<Profile of {totals['n_documents']} documents, {tokens}, {'exact' if self.is_exact else 'bounded'}>"
 
     def _repr_html_(self) -> str | None:
-        """For notebooks; None without jinja2, and then `repr` is shown."""
-        if find_spec("jinja2") is None:
+        """For notebooks; None without jinja2 and matplotlib, and then `repr` is shown."""
+        if not has_report():
             return None
         from textassay.report.notebook import profile_html
 

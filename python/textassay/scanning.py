@@ -39,7 +39,7 @@ from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules, labelled_by
-from textassay.report import can_report, page_or_warning
+from textassay.report import can_report, has_report, page_or_warning
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.suspects import Suspects
@@ -111,8 +111,8 @@ class ScanResult:
         return [json.loads(line) for _, block in self._errors.blocks() for line in block.splitlines()]
 
     def _repr_html_(self) -> str | None:
-        """For notebooks; None without jinja2, and then `repr` is shown."""
-        if find_spec("jinja2") is None:
+        """For notebooks; None without jinja2 and matplotlib, and then `repr` is shown."""
+        if not has_report():
             return None
         from textassay.report.notebook import scan_html
 

@@ -98,9 +98,9 @@ class Chart:
         for axis in (self.axes.xaxis, self.axes.yaxis):
             axis.set_minor_locator(NullLocator())
 
-    def name_axes(self, x: str, y: str) -> None:
-        """What is measured along x, and what upwards: above the axis, so that it is read level."""
-        self.axes.set_xlabel(x, color=colour("muted"), labelpad=5)
+    def name_axes(self, x: str, y: str, below: float = 5) -> None:
+        """What is measured along x, so far below the ticks, and what upwards: above the axis, so that it is read level."""
+        self.axes.set_xlabel(x, color=colour("muted"), labelpad=below)
         self.axes.annotate(y, (0, self.height - 2), xycoords="figure points", va="top", color=colour("muted"))
 
     def scale(

@@ -15,6 +15,7 @@ ABOVE, BELOW = 1, -1
 _BAR, _GAP, _KINDS, _LABELS, _WORDS = 13, 14, 24, 84, 62
 """Units of the view box: a bar, between groups, the names above, to the left and to the right of the bars."""
 
+_NAMES = 104
 _SPIKE = 2.5
 """A bar so many times as high as the next is cut off, and its share written on it."""
 
@@ -265,3 +266,90 @@ def stacked(
         chart.say(labels[place], place + 0.5, 0, "muted", dy=-6, ha="center", va="top")
     chart.name_axes("", y.name)
     return chart.svg(name, description)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A bar to the left or to the right of 0, with its name and with what stands at its end."""
+
+    label: str
+    value: float
+    words: str
+
+
+def effects(name: str, description: str, rows: Sequence[Effect], limit: float) -> Markup:
+    """Horizontal bars around 0, which reaches to `limit` on both sides; below 0 in the colour of the reference."""
+    pitch = _BAR + 5
+    chart = Chart(WIDTH, pitch * len(rows) + 4, left=_NAMES, right=44, top=2, bottom=2)
+    chart.axes.grid(visible=False)
+    room = 1.45 * limit  # for the words behind the bars
+    chart.scale("x", -room, room, step=lambda _: "", most=2)
+    chart.scale("y", len(rows) * pitch, 0, step=lambda _: "", most=1)
+    chart.line([0, 0], [0, len(rows) * pitch], "muted", 0.8)
+    for position, row in enumerate(rows):
+        top = position * pitch + 2.5
+        is_right = row.value >= 0
+        end = max(-limit, min(limit, row.value))
+        chart.area(*_box(0, end, top, top + _BAR), "corpus" if is_right else "reference")
+        chart.say(row.label, -room, top + _BAR / 2, "ink", dx=-8, ha="right")
+        chart.say(row.words, end, top + _BAR / 2, "muted", dx=5 if is_right else -5, ha="left" if is_right else "right")
+    return chart.svg(name, description)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that happens at a place of a series."""
+
+    place: int
+    label: str
+
+
+def series(
+    name: str,
+    description: str,
+    labels: Sequence[str],
+    lines: Sequence[Curve],
+    y: Axis,
+    changes: Sequence[Change] = (),
+    limit: float | None = None,
+) -> Markup:
+    """Lines over named places, with what happens there, and a limit that nothing should be below."""
+    chart = Chart(height=236, right=24, top=34, bottom=42)
+    n = len(labels)
+    chart.scale("x", -0.15, max(n - 1, 1) + 0.15, step=lambda _: "", most=1)
+    every = np.concatenate([*(line.y for line in lines), [] if limit is None else [limit]])
+    low, high = y.limits(every)
+    room = 0.08 * (high - low)
+    chart.scale("y", low - room, high + room, step=y.step, most=4)
+    chart.base_line()
+    bottom, top = chart.axes.get_ylim()
+    for change in changes:
+        chart.line([change.place - 0.5] * 2, [bottom, top], "warning", 1, "--")
+        chart.say(change.label, change.place - 0.5, top, "warning", dy=3, ha="center", va="bottom")
+    if limit is not None:
+        chart.line([-0.15, n - 1 + 0.15], [limit, limit], "warning", 1.2)
+        chart.say(f"limit {limit:g}", n - 1, limit, "warning", dy=3, ha="right", va="bottom", fontweight="bold")
+    for line in lines:
+        chart.line(line.x, line.y, line.role)
+        chart.dots(line.x, line.y, line.role, 4.5 if n < 60 else 2.5)
+        if line.label:
+            at = round(line.place * (len(line.x) - 1))
+            chart.say(
+                line.label,
+                line.x[at],
+                line.y[at],
+                line.role,
+                dy=7 * line.side,
+                ha="center",
+                va="bottom" if line.side == ABOVE else "top",
+                fontweight="bold",
+            )
+    for place in range(0, n, max(1, -(-n // 6))):
+        chart.say(labels[place], place, bottom, "muted", dy=-6, ha="center", va="top")
+    chart.name_axes(x_name(labels), y.name, 19)
+    return chart.svg(name, description)
+
+
+def x_name(labels: Sequence[str]) -> str:
+    """Numbers are generations; names speak for themselves."""
+    return "generation" if all(label.isdecimal() for label in labels) else ""

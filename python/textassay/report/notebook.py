@@ -5,6 +5,7 @@ from typing import Any
 
 from textassay.profile import Profile
 from textassay.report.answer import corpus_facts, headline, lead, steps
+from textassay.report.comparison_page import comparison_facts, comparison_headline, mostly
 from textassay.report.page import fragment
 
 
@@ -19,3 +20,10 @@ def scan_html(summary: Mapping[str, Any]) -> str:
     """What a notebook shows of a scan."""
     content = {"headline": headline(summary), "lead": lead(summary), "facts": corpus_facts(summary)}
     return fragment("fragment.html", content | {"steps": steps(summary)})
+
+
+def comparison_html(found: Mapping[str, Any]) -> str:
+    """What a notebook shows of a comparison, from its JSON document."""
+    reference, current = found["reference"], found["comparisons"][-1]
+    content = {"headline": comparison_headline(reference, current), "lead": " ".join(mostly(current))}
+    return fragment("fragment.html", content | {"facts": comparison_facts(current)})

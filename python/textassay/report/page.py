@@ -27,8 +27,10 @@ _WHOLE = 1 << 20
 
 @dataclass(frozen=True)
 class Column:
+    """`text` may be long and comes from anywhere, a `word` is one of ours; a `picture` is a bar of parts."""
+
     name: str
-    kind: Literal["text", "number", "picture"] = "text"
+    kind: Literal["text", "word", "number", "picture"] = "text"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,51 @@ class Fact:
     name: str
     value: str
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One of the answers that a page begins with."""
+
+    title: str
+    sentences: Sequence[str]
+    steps: Sequence[Step] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page under a heading; `name` is its place in links."""
+
+    name: str
+    title: str
+    text: str = ""
+    facts: Sequence[Fact] = ()
+    figures: Sequence[Picture] = ()
+    tables: Sequence[Grid] = ()
+
+
+def sectioned_page(
+    kind: str,
+    subject: str,
+    headline: str,
+    lead: str,
+    cards: Sequence[Card],
+    sections: Sequence[Section],
+    performance: str = "",
+) -> bytes:
+    """A page of answers and sections: what everything but a scan is shown in."""
+    content = {
+        "kind": kind,
+        "title": f"{subject} – textassay",
+        "subject": subject,
+        "headline": headline,
+        "lead": lead,
+        "sections": [(section.name, section.title) for section in sections],
+        "cards": cards,
+        "parts_of_page": sections,
+        "performance": performance,
+    }
+    return page("sections.html", content)
 
 
 def parts_of(amounts: Sequence[tuple[str, str, float, str]]) -> list[Part]:

@@ -46,9 +46,10 @@ from textassay.report.figures import (
 )
 from textassay.report.human import about_ranges, human_range
 from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Column, Grid, Part, Picture, page, parts_of
+from textassay.report.retention import retention_picture
 from textassay.signals import LogBins, OctaveBins, bins_of
 from textassay.spectrum import Spectrum, rarefied_types
-from textassay.tail_retention import LEAST_RARE, Decade, tail_retention
+from textassay.tail_retention import tail_retention
 
 BROAD = 1080
 TRACK_COLUMNS = 360
@@ -135,7 +136,7 @@ def _words(summary: Mapping[str, Any], profile: Profile, reference: Profile | No
             _spectrum_bars(spectrum, unit),
         ]
     if reference is not None and corpus["n_tokens"]:
-        figures += _retention(tail_retention(reference, profile))
+        figures += retention_picture(tail_retention(reference, profile), "the anchor")
     return {
         "title": f"{unit.capitalize()}s",
         "text": text,
@@ -233,26 +234,6 @@ def _range_words(low: int, high: int) -> str:
     if high == 2:
         return "once"
     return f"{low} to {high - 1}" if high <= 1000 else f"{tick(low)} to {tick(high)}"
-
-
-def _retention(decades: Sequence[Decade]) -> list[Picture]:
-    if not decades:
-        return []
-    rows = []
-    for row in decades:
-        error = row["standard_error"]
-        words = f"{percent(row['retention'])}{'' if error is None else f' ± {percent(error)}'}"
-        rows.append(
-            Bars(f"{max(LEAST_RARE, row['decade'])} to {tick(10 * row['decade'] - 1)}", (row["retention"],), (words,))
-        )
-    description = "; ".join(f"seen {row.label} times in the anchor: {row.words[0]}" for row in rows)
-    caption = (
-        "Of the anchor's rare words, by how often it holds them: how many are here, of those to be expected in a sample of this size. "
-        "Other topics and authors lower it, too."
-    )
-    highest = max(1.0, *(row["retention"] for row in decades))
-    chart = bars("retention", description, rows, [("kept", "corpus")], highest, whole=1.0)
-    return [Picture("Tail retention", caption, chart)]
 
 
 def _top(corpus: Mapping[str, Any], unit: str) -> Grid:
@@ -366,7 +347,7 @@ def _signals(documents: Mapping[str, Any]) -> Grid:
         values = (about["mean"], about["sd"], *(quantiles[key] for key in ("0.05", "0.25", "0.5", "0.75", "0.95")))
         rows.append((name, *(_figure(value) for value in values), f"{about['null']:,}"))
     heads = ("mean", "s. d.", "5 %", "25 %", "median", "75 %", "95 %", "null")
-    columns = (Column("signal"), *(Column(head, "number") for head in heads))
+    columns = (Column("signal", "word"), *(Column(head, "number") for head in heads))
     return Grid("Signals of the documents", "Quantiles are lower edges of histogram bins.", columns, rows)
 
 
@@ -505,7 +486,7 @@ def _provenance(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         for label, one in whole["labels"].items()
     ]  # fmt: skip
     columns = (
-        Column("label"),
+        Column("label", "word"),
         Column("documents", "number"),
         Column("share", "number"),
         Column("tokens", "number"),
@@ -722,7 +703,7 @@ def _files(manifest: Mapping[str, Any]) -> Grid:
         for one in given[:ROWS_SHOWN]
     ]  # fmt: skip
     heads = ("documents", "malformed", "bytes", "bytes on disk")
-    columns = (Column("file"), Column("read"), *(Column(head, "number") for head in heads))
+    columns = (Column("file"), Column("read", "word"), *(Column(head, "number") for head in heads))
     caption = (
         f"{number(len(given))} inputs."
         if len(given) <= ROWS_SHOWN

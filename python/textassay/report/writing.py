@@ -1,4 +1,4 @@
-"""The page of a folder that scan or merge has written, made anew from what lies in it."""
+"""The page of a folder that textassay has written, made anew from what lies in it."""
 
 import io
 import json
@@ -17,11 +17,22 @@ from textassay.anchor.anchor import as_anchor
 from textassay.atomic import replacing
 from textassay.detector import package_detector_of
 from textassay.errors import InputError, OutputError, TextassayError, UsageError
-from textassay.folder import BATCHES_JSON, BATCHES_PARQUET, ERRORS, MANIFEST, MANIFEST_SCHEMA, PROFILE, REPORT, SUMMARY
+from textassay.folder import (
+    BATCHES_JSON,
+    BATCHES_PARQUET,
+    COMPARISON,
+    ERRORS,
+    MANIFEST,
+    MANIFEST_SCHEMA,
+    PROFILE,
+    REPORT,
+    SIMULATION,
+    SUMMARY,
+)
 from textassay.profile import Profile
 from textassay.report import has_report
 from textassay.scanning import ERRORS_SHOWN, has_pyarrow
-from textassay.summary import SCHEMA
+from textassay.summary import SCHEMA as SUMMARY_SCHEMA
 
 JSON_LIMIT = 1 << 28
 """Bytes of summary.json and of manifest.json, which names every input."""
@@ -39,41 +50,60 @@ def write_report(
 ) -> Path:
     """Writes the page of the folder `out`, to `path` or to report.html in it; returns where it is.
 
-    It is the page that the scan itself has written, if the anchor that it had is given, too, and its inputs are still where
-    they were. Of another anchor than the scan's own nothing is shown: that raises `UsageError`, as does a folder that holds
-    something else, or a missing jinja2 or matplotlib; `InputError` where there is no such folder, `ProfileError` on a damaged
-    profile, `OutputError` where the page cannot be written.
+    `out` was written by scan, merge, compare or simulate. A scan's page is the one that the scan itself has written, if the
+    anchor that it had is given, too, its detector is the package's own, and its inputs are still where they were. A scan that had no
+    anchor is compared with the one given.
+
+    Raises `UsageError` on an anchor that is not the scan's own, on a folder that holds something else, and without jinja2 and
+    matplotlib; `InputError` where there is no such folder, `ProfileError` on a damaged profile, `OutputError` where the page
+    cannot be written.
     """
     if not has_report():
         raise UsageError("a report needs jinja2 and matplotlib: pip install 'textassay[report]'")
-    from textassay.report.scan_page import ScanFindings, scan_page
-
     folder = Path(out)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; wanted one that scan or merge wrote")
-    summary, manifest = _read_json(folder / SUMMARY, SCHEMA), _read_json(folder / MANIFEST, MANIFEST_SCHEMA)
-    profile = Profile.load(folder / PROFILE)
-    used = as_anchor(anchor)
-    if used is not None and profile.configuration.anchor not in ("", used.digest):
-        raise UsageError(
-            f"{used.path} is not the anchor of this scan: wanted {profile.configuration.anchor}, found {used.digest}"
-        )
-    target = folder / REPORT if path is None else Path(path)
+        raise InputError(f"{folder}: no such folder; wanted one that scan, merge, compare or simulate wrote")
     try:
-        findings = ScanFindings(
-            summary, profile, _batches(folder), manifest, _errors(folder / ERRORS), used, package_detector_of(profile)
-        )
-        page = scan_page(findings)
+        page = _page(folder, as_anchor(anchor))
     except TextassayError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        raise UsageError(f"{folder} does not hold what a scan writes: {error!r}") from error
+        raise UsageError(f"{folder} does not hold what textassay writes: {error!r}") from error
+    target = folder / REPORT if path is None else Path(path)
     try:
         with replacing(target) as stream:
             stream.write(page)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     return target
+
+
+def _page(folder: Path, anchor: Anchor | None) -> bytes:
+    if (folder / SUMMARY).exists():
+        return _scan_page(folder, anchor)
+    if anchor is not None:
+        raise UsageError(f"{folder} holds no scan: there is nothing to compare with {anchor.path}")
+    if (folder / COMPARISON).exists():
+        from textassay.report.comparison_page import SCHEMA, comparison_page
+
+        return comparison_page(_read_json(folder / COMPARISON, SCHEMA))
+    if (folder / SIMULATION).exists():
+        from textassay.report.simulation_page import SCHEMA, simulation_page
+
+        return simulation_page(_read_json(folder / SIMULATION, SCHEMA))
+    raise UsageError(f"{folder} holds none of {SUMMARY}, {COMPARISON}, {SIMULATION}")
+
+
+def _scan_page(folder: Path, anchor: Anchor | None) -> bytes:
+    from textassay.report.scan_page import ScanFindings, scan_page
+
+    summary, manifest = _read_json(folder / SUMMARY, SUMMARY_SCHEMA), _read_json(folder / MANIFEST, MANIFEST_SCHEMA)
+    profile = Profile.load(folder / PROFILE)
+    own = profile.configuration.anchor
+    if anchor is not None and own not in ("", anchor.digest):
+        raise UsageError(f"{anchor.path} is not the anchor of this scan: wanted {own}, found {anchor.digest}")
+    errors, detector = _errors(folder / ERRORS), package_detector_of(profile)
+    return scan_page(ScanFindings(summary, profile, _batches(folder), manifest, errors, anchor, detector))
 
 
 def _read_json(path: Path, schema: str) -> dict[str, Any]:
