@@ -93,6 +93,24 @@ def build_anchor(paths: list[str], out: str = "", threads: int = 1):
 
 
 @job
+def simulate_generations(
+    paths: list[str], tokens: int = 10_000_000, generations: int = 3, threads: int = 1, backend: str = "native"
+):
+    """Reading the corpus twice; then of each generation sampling, fit and figures."""
+    from textassay import _backend
+    from textassay.simulate import Settings, simulate_corpus
+
+    _backend.using(backend).__enter__()  # for the life of this process
+    simulate_corpus(TINY, settings=Settings(tokens=1000, generations=1), threads=threads)
+
+    def run() -> dict[str, Any]:
+        result = simulate_corpus(paths, settings=Settings(tokens=tokens, generations=generations), threads=threads)
+        return {"tokens": [one["n_tokens"] for one in result.generations]}
+
+    return run
+
+
+@job
 def ascii_words(paths: list[str], backend: str = "native"):
     """Words and number of the documents that are all ASCII: those can be counted by one regular expression (inputs.py)."""
     from textassay import _backend

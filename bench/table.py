@@ -3,7 +3,7 @@
 
 Usage:  python bench/table.py [--runs N] [--only SECTION,...] [--record FILE] [--readme]
 
-Sections: stages, scan, threads, backends, languages, anchor, peers, memory. Every job runs in its own process and its result is checked
+Sections: stages, scan, threads, backends, languages, anchor, simulate, peers, memory. Every job runs in its own process and its result is checked
 before its time counts. CPU is user + system of the work, all threads; the median of N runs stands in the table, all runs in the
 record. `x zstd` is the CPU as a multiple of `zstd -dc` of the same file to /dev/null, measured in between. See README.md here.
 """
@@ -205,6 +205,19 @@ def measure_anchor(bench: Bench) -> None:
     row["speed_up"] = one["wall"] / row["wall"]
 
 
+def measure_simulate(bench: Bench) -> None:
+    """Tokens of all generations per minute of CPU: drawn, counted, fitted and measured; reading and generation 0 are in the time."""
+    path, tokens, generations = inputs.english(), 10_000_000, 3
+    for label, options in (("native", {}), ("native, 2 threads", {"threads": 2}), ("numba", {"backend": "numba"})):
+        bench.measure(
+            "simulate", label, "simulate_generations", [path],
+            lambda result: len(result["tokens"]) == generations + 1 and min(result["tokens"][1:]) >= tokens,
+            tokens=tokens, generations=generations, **options,
+        )  # fmt: skip
+        row = bench.rows[-1]
+        row["tokens_per_minute"] = 60e-6 * tokens * generations / row["cpu"]
+
+
 def measure_peers(bench: Bench) -> None:
     path = inputs.english()
     counts = inputs.count(path)
@@ -252,6 +265,7 @@ MEASURES = {
     "backends": measure_backends,
     "languages": measure_languages,
     "anchor": measure_anchor,
+    "simulate": measure_simulate,
     "peers": measure_peers,
     "memory": measure_memory,
 }
@@ -267,6 +281,7 @@ COLUMNS = {
     "ns_per_byte": ("ns/byte", "{:.2f}"),
     "times_english": ("x English", "{:.2f}"),
     "peak_mb": ("peak MB", "{:.0f}"),
+    "tokens_per_minute": ("M tokens a CPU minute", "{:.0f}"),
 }
 
 

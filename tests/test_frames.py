@@ -8,6 +8,7 @@ import struct
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zstandard
 
@@ -140,6 +141,39 @@ WHOLE = {
 def test_whole_files(tmp_path, raw, frames, without):
     outcome = assert_whole(tmp_path, raw, DATA)
     assert (outcome["format"], outcome["frames"], outcome["frames_without_checksum"]) == ("zstd", frames, without)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, len(DATA), len(DATA) + 1])
+@pytest.mark.parametrize(("raw", "frames", "without"), [*WHOLE.values(), (DATA, 0, 0), (gzip.compress(DATA), 1, 0)])
+def test_bytes_of_whole_files(tmp_path, backend, raw, frames, without, size):
+    """A Decompressor gives out what a scan reads, and fills the memory it is given while there is something."""
+    (tmp_path / "f").write_bytes(raw)
+    decompressor = backend.Decompressor(os.fsencode(tmp_path / "f"))
+    memory, pieces = np.empty(size, np.uint8), []
+    while n := decompressor.read_into(memory):
+        pieces.append(memory[:n].tobytes())
+    assert b"".join(pieces) == DATA and decompressor.damage == "" and decompressor.read_into(memory) == 0
+    assert all(len(piece) == size for piece in pieces[:-1])
+
+
+def test_bytes_of_a_damaged_file(tmp_path, backend):
+    """As many as the scan of the same backend found, and why no more."""
+    path = tmp_path / "f"
+    path.write_bytes(in_blocks(LINES)[:-20])
+    decompressor = backend.Decompressor(os.fsencode(path))
+    memory = np.empty(2 * len(DATA), np.uint8)
+    found = decompressor.read_into(memory)
+    assert memory[:found].tobytes() == DATA[:found]
+    outcome = scan(backend, [path], signals=SIGNALS).outcomes[0]
+    assert (found, decompressor.damage) == (outcome["bytes"], outcome["reason"]) and decompressor.damage
+
+
+def test_what_no_decompressor_reads(tmp_path, backend):
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(OSError):
+            backend.Decompressor(os.fsencode(path))
+    with pytest.raises(ValueError, match="10 to 31"):
+        backend.Decompressor(os.fsencode(tmp_path / "missing"), max_window_log=40)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_shell_lines(line):
     """Each command and each of its options is known."""
     words = line.partition("#")[0].split()
     command = [word for word in itertools.takewhile(str.isalpha, words[1:])]
-    command = command[: 2 if command[:1] == ["anchor"] else 1]
+    command = command[: 2 if command[:1] in (["anchor"], ["tail"]) else 1]
     asked = textassay(*command, "--help")
     assert asked.returncode == 0, asked.stderr
     for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", line.partition("#")[0]):

@@ -6,7 +6,6 @@ from collections import Counter
 from decimal import Decimal, localcontext
 from functools import cache
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -424,30 +423,7 @@ def test_bounded_form(implementation, vocabulary):
     assert profile.totals()["n_tokens"] == sum(c for c, _, _ in histogram.values())
 
 
-# count_ids, and texts that are refused
-
-
-@on_every_backend
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
-def test_count_ids(implementation, dtype):
-    backend = implementation.use()
-    ids = np.random.default_rng(1).integers(0, 100, 5000).astype(dtype)
-    entropy, distinct = backend.count_ids(ids, 120)
-    counts = Counter(ids.tolist())
-    assert distinct == len(counts)
-    true = math.log2(5000) - math.fsum(c * math.log2(c) for c in counts.values()) / 5000
-    assert entropy == pytest.approx(true, rel=1e-9)
-
-
-@on_every_backend
-def test_count_ids_refuses(implementation):
-    backend = implementation.use()
-    with pytest.raises(ValueError, match=r"(?s)2.*-7|-7.*2"):
-        backend.count_ids(np.array([1, 2, -7, 3]), 10)
-    with pytest.raises(ValueError, match=r"(?s)3.*10|10.*3"):
-        backend.count_ids(np.array([1, 2, 7, 10]), 10)
-    entropy, distinct = backend.count_ids(np.array([4, 4, 4]), 5)
-    assert (entropy, distinct) == (0.0, 1)
+# texts that are refused
 
 
 @on_every_backend

@@ -65,6 +65,10 @@ py::dict to_dict(DocumentColumns&& columns, const MeasureConfig& config, bool wi
     dict["id_bytes"] = to_array(std::move(columns.id_bytes));
     dict["id_offsets"] = to_array(std::move(columns.id_offsets));
     dict["id_null"] = to_bool_array(columns.id_null);
+    if (config.words) {
+        dict["words"] = to_array(std::move(columns.words));
+        dict["word_offsets"] = to_array(std::move(columns.word_offsets));
+    }
     if (columns.labels.empty()) return dict;
     dict["provenance"] = to_array(std::move(columns.labels));
     dict["provenance_reason_bytes"] = to_array(std::move(columns.reason_bytes));

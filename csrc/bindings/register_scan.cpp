@@ -126,7 +126,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
                                   std::vector<FieldPath> text_fields, FieldPath id_field,
                                   const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
                                   std::shared_ptr<Detector> detector,
-                                  const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, const py::object& met,
+                                  const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, const py::object& met, bool words,
                                   uint64_t batch_tokens,
                                   uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
                                   bool documents, const std::string& stage, const std::optional<py::dict>& provenance) {
@@ -146,6 +146,8 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
         config.measure.fingerprints = std::make_shared<SortedRuns>(*ngram_folder, "fingerprints", fingerprint_memory);
     }
     if (!met.is_none()) config.measure.met = fingerprints_met(met, anchor);
+    if (words && (anchor == nullptr || !documents)) throw std::invalid_argument("words: wanted an anchor with the words, and documents");
+    config.measure.words = words;
     config.measure.columns = documents;
     config.stage = stage_named(stage);
     config.measure.histogram = config.stage == Stage::kHistogram;
@@ -183,7 +185,7 @@ void register_scan(py::module_& module) {
              py::arg("text_fields") = std::vector<FieldPath>{{"text"}}, py::arg("id_field") = FieldPath{"id"},
              py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("anchor") = py::none(),
              py::arg("detector") = py::none(),
-             py::arg("ngram_folder") = py::none(), py::arg("ngram_memory") = uint64_t{1} << 30, py::arg("met") = py::none(),
+             py::arg("ngram_folder") = py::none(), py::arg("ngram_memory") = uint64_t{1} << 30, py::arg("met") = py::none(), py::arg("words") = false,
              py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,

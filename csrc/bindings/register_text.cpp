@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "arrays.hpp"
 #include "code_point.hpp"
 #include "error.hpp"
@@ -117,46 +115,6 @@ py::array_t<int64_t> word_spans(const py::bytes& bytes) {
     return to_array(std::move(spans)).reshape({rows, py::ssize_t{2}});
 }
 
-template <typename Id>
-py::tuple count_ids_of(const py::array& array, uint64_t vocab_size) {
-    const auto ids = py::array_t<Id, py::array::c_style | py::array::forcecast>(array);
-    const Id* data = ids.data();
-    const size_t size = static_cast<size_t>(ids.size());
-    std::vector<uint64_t> counts(vocab_size);
-    size_t wrong = size;
-    double sum = 0;
-    int64_t distinct = 0;
-    {
-        const py::gil_scoped_release release;
-        for (size_t i = 0; i < size; ++i) {
-            if (data[i] < 0 || static_cast<uint64_t>(data[i]) >= vocab_size) {
-                wrong = i;
-                break;
-            }
-            ++counts[static_cast<uint64_t>(data[i])];
-        }
-        for (const uint64_t count : counts) {
-            if (count == 0) continue;
-            ++distinct;
-            sum += static_cast<double>(count) * std::log2(static_cast<double>(count));
-        }
-    }
-    if (wrong != size)
-        throw std::invalid_argument("token id at index " + std::to_string(wrong) + ": wanted 0 <= id < " +
-                                    std::to_string(vocab_size) + ", got " + std::to_string(data[wrong]));
-    if (size == 0) throw std::invalid_argument("token ids: wanted at least one, got none");
-    const double n = static_cast<double>(size);
-    return py::make_tuple(std::max(0.0, std::log2(n) - sum / n), distinct);
-}
-
-py::tuple count_ids(const py::array& ids, uint64_t vocab_size) {
-    const char kind = ids.dtype().kind();
-    if (kind == 'u' && ids.itemsize() == 8) return count_ids_of<uint64_t>(ids, vocab_size);
-    if (kind == 'u' || kind == 'i') return ids.itemsize() <= 2 && kind == 'u' ? count_ids_of<uint16_t>(ids, vocab_size)
-                                                                             : count_ids_of<int64_t>(ids, vocab_size);
-    throw py::type_error("token ids: wanted an array of integers");
-}
-
 uint32_t bin_index(const std::string& name, double value) {
     const Signal signal = signal_named(name);
     if (signal == kAllSignals) throw std::invalid_argument("signal \"" + name + "\": unknown");
@@ -189,7 +147,6 @@ void register_text(py::module_& module) {
         const uint8_t* data = bytes_of(token, size);
         return token_hash(data, size);
     }, py::arg("token"));
-    module.def("count_ids", &count_ids, py::arg("ids"), py::arg("vocab_size"));
     module.def("bin_index", &bin_index, py::arg("signal"), py::arg("value"));
 }
 

@@ -14,8 +14,11 @@ void register_text(py::module_& module);
 void register_profile(py::module_& module);
 void register_measurer(py::module_& module);
 void register_scan(py::module_& module);
+void register_simulation(py::module_& module);
 void register_anchor(py::module_& module);
+void register_decompressor(py::module_& module);
 void register_detector(py::module_& module);
+void register_id_counts(py::module_& module);
 
 // An anchor, and the arrays that it looks into.
 struct PythonAnchor {

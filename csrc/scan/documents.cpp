@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "byte_kernels.hpp"
 #include "code_point.hpp"
@@ -65,7 +66,7 @@ DocumentCounter::DocumentCounter(const MeasureConfig& config)
                      config.tokens == TokenKind::kWord),
       wants_perplexity_(config.wants(kPerplexity) && config.anchor && config.anchor->order > 0),
       wants_stream_(config.anchor && config.tokens == TokenKind::kWord &&
-                    (config.ngrams || config.wants(kPerplexity) || config.wants(kOovRate) || config.wants(kTailShare))),
+                    (config.ngrams || config.words || config.wants(kPerplexity) || config.wants(kOovRate) || config.wants(kTailShare))),
       wants_fingerprints_(config.tokens == TokenKind::kWord &&
                           (config.fingerprints || (config.anchor && config.anchor->fingerprints != nullptr && config.wants(kAnchorOverlap)))),
       wants_detector_(wants_detector(config)),
@@ -368,6 +369,13 @@ void DocumentCounter::append_row(const Integers& sizes, const Values& values, co
         columns.id_bytes.insert(columns.id_bytes.end(), origin.id.begin(), origin.id.end());
         columns.id_offsets.push_back(static_cast<int64_t>(columns.id_bytes.size()));
         columns.id_null.push_back(!origin.has_id);
+    }
+    if (config_.words) {
+        DocumentColumns& columns = block.columns;
+        if (sizes.tokens > 0)
+            std::copy_if(stream_.words.begin() + WordStream::kLead, stream_.words.end(), std::back_inserter(columns.words),
+                         [](uint32_t word) { return word != Anchor::kBegin; });
+        columns.word_offsets.push_back(static_cast<int64_t>(columns.words.size()));
     }
     block.totals.merge({1, sizes.tokens, sizes.bytes, sizes.chars, sizes.sentences, origin.replaced, 0});
     block.documents.push_back({block.types.size(), block.distances.size()});

@@ -38,6 +38,7 @@ struct MeasureConfig {
     std::shared_ptr<SortedRuns> ngrams, fingerprints;
     uint8_t* met = nullptr;  // of each of the anchor's fingerprints: where to note that a document has it
     bool columns = true;    // keep a row per document
+    bool words = false;     // and the anchor's numbers of its words
     bool histogram = true;  // keep what batches and the corpus histogram need
 
     bool wants(Signal signal) const {
@@ -65,6 +66,9 @@ struct DocumentColumns {
     // Of a scan with rules of provenance: the label, and the reason, which is empty where no rule matched.
     std::vector<uint8_t> labels, reason_bytes;
     std::vector<int64_t> reason_offsets{0};
+    // With MeasureConfig::words: the sentences' words, Anchor::kEnd behind each sentence.
+    std::vector<uint32_t> words;
+    std::vector<int64_t> word_offsets{0};
 
     void append(const Provenance& provenance) {
         labels.push_back(static_cast<uint8_t>(provenance.label));

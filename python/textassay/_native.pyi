@@ -46,9 +46,6 @@ def log2_times(count: int) -> int:
 def token_hash(token: bytes) -> int:
     """The stable 64-bit hash that decides about sampling."""
 
-def count_ids(ids: NDArray[np.integer[Any]], vocab_size: int) -> tuple[float, int]:
-    """Plug-in entropy in bits and the number of distinct ids. Raises ValueError (with index and value) on an id that is negative or not below `vocab_size`."""
-
 def bin_index(signal: str, value: float) -> int:
     """The bin of a (batch) signal's histogram that a value falls into."""
 
@@ -62,6 +59,11 @@ class DocumentColumns(TypedDict, total=False):
     id_offsets: NDArray[np.int64]
     """Length n + 1."""
     id_null: NDArray[np.bool_]
+
+    words: NDArray[np.uint32]
+    """With `words`: those of the documents' sentences by the anchor's numbers, 2 behind each sentence."""
+    word_offsets: NDArray[np.int64]
+    """Length n + 1."""
 
     provenance: NDArray[np.uint8]
     """The label, its number in `textassay.provenance.LABELS`; this and the next two in a scan with rules."""
@@ -253,6 +255,7 @@ class Scan:
         ngram_folder: str | None = None,
         ngram_memory: int = 1 << 30,
         met: NDArray[np.uint8] | None = None,
+        words: bool = False,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         max_record_bytes: int = 64 << 20,
@@ -262,7 +265,7 @@ class Scan:
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
         provenance: Provenance | None = None,
     ) -> None:
-        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap."""
+        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap. `words`: the documents come with the numbers of their words in the anchor."""
     def next(self, timeout: float = -1.0) -> Event | None:
         """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one."""
     def progress(self) -> dict[str, int]:
@@ -271,6 +274,17 @@ class Scan:
         """Stops at the next block border; `next` then drains and returns None."""
     def profile(self) -> ProfileState:
         """The profile, the same object each time; complete once `next` has returned None. Raises RuntimeError before."""
+
+class Decompressor:
+    """The uncompressed bytes of a file (zstd, gzip, plain), as a scan decodes them: of a damaged file the same bytes come out before the damage."""
+
+    def __init__(self, path: bytes, *, max_window_log: int = 27) -> None:
+        """Raises OSError where the file cannot be read, ValueError on a window out of range."""
+    def read_into(self, memory: NDArray[np.uint8]) -> int:
+        """Fills `memory` from its front and returns how many bytes that were: fewer than there is room for only at the end. Not for two threads at once."""
+    @property
+    def damage(self) -> str:
+        """Why the file ended early, once its end has been read; empty where it did not."""
 
 class Anchor:
     """Views of an anchor's arrays (textassay.anchor.file), for Measurer and Scan. Whatever the numbers inside the arrays are, no look-up leaves them."""
@@ -298,3 +312,53 @@ class Detector:
     ) -> None:
         """2^18 weights; terms are (name, low, high, centre, coefficient), bands the words from which on documents are held
         against a threshold of the logit. Raises ValueError on what makes no detector."""
+
+def count_trigrams(
+    words: NDArray[np.uint32], bits: int, first_begin: int, first_end: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """3-grams of a corpus whose first word is in [first_begin, first_end), ascending, and how often each was seen.
+
+    `words`: of each sentence its words and 2; documents are ranges of whole sentences. A 3-gram is first << 2 * bits | middle << bits | last; sentences begin behind 1, which is no first word of a 3-gram's last two, and behind their end stands another 2. Raises ValueError on words that do not fit `bits` (2 to 21).
+    """
+
+def find_last_bigrams(
+    keys: NDArray[np.uint64], bits: int, bigram_begin: NDArray[np.int64], bigram_last: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """Of each 3-gram the place of the 2-gram of its last two words, 0 where there is none. 2-grams in order: those that begin with word w are bigram_last[bigram_begin[w]:bigram_begin[w + 1]]."""
+
+class Sampler:
+    """Draws documents from an order-3 model (docs/simulation.md). Several threads may ask it at once."""
+
+    def __init__(self, arrays: dict[str, NDArray[Any]], *, longest: int) -> None:
+        """`bigram_begin`, `trigram_begin` (int64), `bigram_last`, `bigram_limits`, `trigram_last`, `trigram_limits`, `sentences` (uint32), `word_limits` (uint64). `longest`: words of a sentence. Raises ValueError on arrays that do not fit together."""
+    def sample(self, seed: int, first: int, n: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Documents first ... first + n - 1 of the stream `seed` (uint64): their words and n + 1 offsets."""
+
+def measure_documents(words: NDArray[np.uint32], offsets: NDArray[np.int64], n_words: int) -> dict[str, NDArray[Any]]:
+    """`n_tokens`, `n_types`, `n_sentences` (int64), `entropy_bits`, `mattr`, `burstiness` (float64, NaN for null) of documents, as of their text. Raises ValueError on words that are not below `n_words`."""
+
+class IdBatches(TypedDict):
+    """One element a batch."""
+
+    n_tokens: NDArray[np.int64]
+    """Ids inside the vocabulary. All other figures are of these."""
+    n_types: NDArray[np.int64]
+    n_outside: NDArray[np.int64]
+    """Ids that are negative or not below `vocab_size`."""
+    first_outside: NDArray[np.int64]
+    """Place in the batch of the first of them; -1 where there is none."""
+    entropy_bits: NDArray[np.float64]
+    """Plug-in; NaN where there is no token."""
+
+class IdCounter:
+    """Counts batches of token ids. Calls from several threads wait for each other."""
+
+    def __init__(self, vocab_size: int, *, totals: bool = False) -> None:
+        """`vocab_size`: 1 to 2^62, with `totals` at most 2^22. Raises ValueError otherwise."""
+    def measure(self, ids: NDArray[np.integer[Any]], ends: NDArray[np.int64]) -> IdBatches:
+        """Batch i is ids[ends[i - 1]:ends[i]], of at most 2^26 ids. Ids: 1-D, contiguous, aligned, native byte order; read where they lie.
+
+        Raises TypeError where they are no integers, ValueError on another layout and on ends that do not rise to len(ids).
+        """
+    def totals(self) -> NDArray[np.uint64]:
+        """Occurrences of each id in all batches so far, shape (vocab_size,); empty without `totals`."""

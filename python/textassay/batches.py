@@ -15,17 +15,26 @@ from textassay.table import Table
 
 WORST = 10
 
-_INTEGERS = ("batch", "first_document", "n_documents", "n_tokens", "n_types")
-_FLOATS = ("entropy_bits", "entropy_mm_bits", "type_token_ratio", "mattr")
-_ROW = np.dtype([(name, "<i8") for name in _INTEGERS] + [(name, "<f8") for name in _FLOATS])
 
-NO_ROWS = np.empty(0, [("file", np.int64), ("batch", _ROW)])
+def row_type(integers: Sequence[str], floats: Sequence[str]) -> "np.dtype[np.void]":
+    """What is known of a batch; `batch`, `n_tokens` and `entropy_bits` always."""
+    return np.dtype([(name, "<i8") for name in integers] + [(name, "<f8") for name in floats])
+
+
+OF_DOCUMENTS = row_type(
+    ("batch", "first_document", "n_documents", "n_tokens", "n_types"),
+    ("entropy_bits", "entropy_mm_bits", "type_token_ratio", "mattr"),
+)
 
 
 class Batches:
     """Batches of all files of a scan. Null figures (a batch without a token) have null verdicts."""
 
-    def __init__(self, batch_tokens: int, floor: float | None, folder: Path | None) -> None:
+    def __init__(
+        self, batch_tokens: int, floor: float | None, folder: Path | None, row: "np.dtype[np.void]" = OF_DOCUMENTS
+    ) -> None:
+        self._names = row.names or ()
+        self._row, self._no_rows = row, np.empty(0, [("file", np.int64), ("batch", row)])
         self._spool = Spool(folder)
         self._batch_tokens = batch_tokens
         self._floor = floor
@@ -35,21 +44,26 @@ class Batches:
         self._worst: list[tuple[float, int, int, dict[str, Any]]] = []
 
     def add(self, file: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        rows = np.empty(len(columns["batch"]), _ROW)
-        for name in _ROW.names or ():
+        rows = np.empty(len(columns["batch"]), self._row)
+        for name in self._names:
             rows[name] = columns[name]
         self._spool.append(file, rows.tobytes())
         if self._floor is not None:
             below = rows["entropy_bits"] < self._floor
             self.n_below += int(below.sum())
-            self.n_below_short += int((below & (rows["n_tokens"] < self._batch_tokens)).sum())
+            self.n_below_short += int((below & ~self.are_full(rows)).sum())
         self._note_worst(file, rows)
+
+    def are_full(self, rows: Any) -> NDArray[np.bool_]:
+        """Token ids that had to be left out make no batch short."""
+        n_outside = rows["n_outside"] if "n_outside" in self._names else 0
+        return rows["n_tokens"] + n_outside >= self._batch_tokens
 
     def _note_worst(self, file: int, rows: NDArray[Any]) -> None:
         """Keeps the full batches of least entropy. The short rest of a file is left out, or it would fill the list."""
-        full = rows[rows["n_tokens"] >= self._batch_tokens]
+        full = rows[self.are_full(rows)]
         for row in full[np.argsort(full["entropy_bits"], kind="stable")[:WORST]]:
-            values = dict(zip(_ROW.names or (), row.tolist(), strict=True))
+            values = dict(zip(self._names, row.tolist(), strict=True))
             # Negated: the heap's top is the best of the worst.
             heapq.heappush(self._worst, (-values["entropy_bits"], -file, -values["batch"], values))
         while len(self._worst) > WORST:
@@ -63,30 +77,37 @@ class Batches:
     def table(self) -> Table:
         """All batches in order of files, with the column `file`: its position among the scan's inputs."""
         parts = list(self.tables())
-        return Table.concatenated([self._columns(NO_ROWS), *parts])
+        return Table.concatenated([self._columns(self._no_rows), *parts])
 
     def write_parquet(self, stream: BinaryIO, names: Sequence[str]) -> None:
         import pyarrow
         import pyarrow.parquet
 
-        schema = _arrow_table(pyarrow, self._columns(NO_ROWS), names).schema
+        schema = _arrow_table(pyarrow, self._columns(self._no_rows), names).schema
         with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd", use_dictionary=["file"]) as writer:
             for part in self.tables():
                 writer.write_table(_arrow_table(pyarrow, part, names))
 
     def write_json(self, stream: BinaryIO, names: Sequence[str]) -> None:
         lines = ZstdLines(stream)
-        for part in self.tables():
-            for row in Table(part).rows():
-                lines.write(row | {"file": names[row["file"]]})
+        for row in self.rows(names):
+            lines.write(row)
         lines.close()
 
+    def rows(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """All batches in order of files, with `file` as the input's name."""
+        for part in self.tables():
+            for row in Table(part).rows():
+                yield row | {"file": names[row["file"]]}
+
     def tables(self) -> Iterator[dict[str, NDArray[Any]]]:
-        """The rows of `table`, piece by piece. Always GROUP_ROWS rows, but for the last: the files written from them do not depend on how rows arrived."""
-        waiting, n_rows = [NO_ROWS], 0
+        """The rows of `table`, piece by piece. Always GROUP_ROWS rows, but for the last: the files written from them do not
+        depend on how rows arrived.
+        """
+        waiting, n_rows = [self._no_rows], 0
         for file, block in self._spool.blocks():
-            rows = np.empty(len(block) // _ROW.itemsize, NO_ROWS.dtype)
-            rows["file"], rows["batch"] = file, np.frombuffer(block, _ROW)
+            rows = np.empty(len(block) // self._row.itemsize, self._no_rows.dtype)
+            rows["file"], rows["batch"] = file, np.frombuffer(block, self._row)
             waiting.append(rows)
             n_rows += len(rows)
             while n_rows >= GROUP_ROWS:
@@ -98,7 +119,7 @@ class Batches:
 
     def _columns(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
         columns = {"file": np.ascontiguousarray(rows["file"])}
-        columns |= {name: np.ascontiguousarray(rows["batch"][name]) for name in _ROW.names or ()}
+        columns |= {name: np.ascontiguousarray(rows["batch"][name]) for name in self._names}
         return columns if self._floor is None else columns | verdicts(columns["entropy_bits"], self._floor)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,9 +29,26 @@ OURS = (
     BATCHES_JSON,
     ERRORS,
     REPORT,
+    SIMULATION,
+    "simulation.svg",
+    "generations.parquet",
+    "generations.jsonl",
+    "text",
     MANIFEST,
 )
 """All that textassay may have put there. The manifest is written last and says that the rest is whole."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a command leaves in its folder. The manifest, one of the names, is written last; its schema says whose it is."""
+
+    names: tuple[str, ...]
+    manifest: str
+    schema: str
+
+
+SCAN_LAYOUT = Layout(OURS, MANIFEST, MANIFEST_SCHEMA)
 
 PARTIAL = ".partial"
 LOCK = "lock"
@@ -39,7 +57,7 @@ LOCK = "lock"
 class OutputFolder:
     """A folder for results. What is put into `partial`, inside it, takes the place of earlier results on `commit`."""
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], layout: Layout = SCAN_LAYOUT) -> None:
         """Claims the folder for this process.
 
         Raises `FolderError` where it holds anything but earlier results, or another process is writing to it, and
@@ -47,9 +65,10 @@ class OutputFolder:
         """
         self.path = Path(path)
         self.partial = self.path / PARTIAL
+        self._layout = layout
         self._committing = False
         try:
-            _refuse_foreign(self.path)
+            _refuse_foreign(self.path, layout)
             self.partial.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.partial / LOCK, self.path)
             _clear(self.partial)
@@ -73,9 +92,9 @@ class OutputFolder:
         self._committing = True
         for folder in (entry for entry in self.partial.iterdir() if entry.is_dir()):
             sync_folder(folder)
-        for name in (MANIFEST, *OURS):
+        for name in (self._layout.manifest, *self._layout.names):
             _remove(self.path / name)
-        for name in OURS:
+        for name in self._layout.names:
             if (self.partial / name).exists():
                 (self.partial / name).rename(self.path / name)
         self._release()
@@ -102,23 +121,23 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _refuse_foreign(path: Path) -> None:
+def _refuse_foreign(path: Path, layout: Layout) -> None:
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path} is a file; wanted a folder, new, empty, or with the results of an earlier run")
     present = set(os.listdir(path)) if path.exists() else set()
     # Left by a run that was killed: the lock file is ours.
-    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path / MANIFEST)
+    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path, layout)
     if not ours:
         some = ", ".join(sorted(present)[:3])
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")
 
 
-def _is_ours(manifest: Path) -> bool:
+def _is_ours(path: Path, layout: Layout) -> bool:
     try:
-        content = json.loads(manifest.read_bytes())
+        content = json.loads((path / layout.manifest).read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and content.get("schema") == MANIFEST_SCHEMA
+    return isinstance(content, dict) and content.get("schema") == layout.schema
 
 
 def _locked(lock: Path, path: Path) -> int:

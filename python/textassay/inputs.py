@@ -34,17 +34,19 @@ class Input:
     mtime_ns: int | None
 
 
-def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Input]:
+def resolve_inputs(
+    given: str | PathLike[str] | Iterable[str | PathLike[str]], suffixes: tuple[str, ...] = SHARD_SUFFIXES
+) -> list[Input]:
     """Files, folders (recursively), globs (also `**`), `@list` (one of these a line, `#` comments), `-` (standard
     input).
 
-    Sorted by name, each file once however it was named: a file that is found twice (same device and inode) raises an
+    From folders what ends in one of `suffixes`. Sorted by name, each file once however it was named: a file that is found twice (same device and inode) raises an
     `InputWarning`. Raises `InputError` for what does not exist, matches nothing or holds no shard.
     """
     items = [given] if isinstance(given, (str, PathLike)) else list(given)
     if not items:
         raise InputError("no input: wanted files, folders, globs, @list or -")
-    paths = [path for item in items for path in _expand(os.fspath(item))]
+    paths = [path for item in items for path in _expand(os.fspath(item), suffixes)]
     found: dict[tuple[int, int], Input] = {}
     for path in sorted(set(paths), key=os.fsencode):
         entry, identity = _describe(path)
@@ -55,14 +57,14 @@ def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -
     return list(found.values())
 
 
-def _expand(item: str) -> Iterator[str]:
+def _expand(item: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     if item == STDIN:
         yield item
     elif item.startswith("@") and not os.path.lexists(item):
         for line in _list_lines(item[1:]):
-            yield from _expand_path(line)
+            yield from _expand_path(line, suffixes)
     else:
-        yield from _expand_path(item)
+        yield from _expand_path(item, suffixes)
 
 
 def _list_lines(path: str) -> list[str]:
@@ -78,9 +80,9 @@ def _list_lines(path: str) -> list[str]:
     return lines
 
 
-def _expand_path(item: str) -> Iterator[str]:
+def _expand_path(item: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     if os.path.isdir(item):
-        yield from _shards_in(item)
+        yield from _shards_in(item, suffixes)
     elif os.path.lexists(item):
         yield item
     elif has_magic(item):
@@ -98,7 +100,7 @@ def _matches(pattern: str) -> Iterator[str]:
     yield from shards
 
 
-def _shards_in(folder: str) -> Iterator[str]:
+def _shards_in(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     shards, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(place)
@@ -110,14 +112,14 @@ def _shards_in(folder: str) -> Iterator[str]:
             continue
         seen.add(identity)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        shards += [os.path.join(place, name) for name in names if _is_shard(name)]
+        shards += [os.path.join(place, name) for name in names if _is_shard(name, suffixes)]
     if not shards:
-        raise InputError(f"{printable(folder)}: no file ending in {', '.join(SHARD_SUFFIXES)} in this folder")
+        raise InputError(f"{printable(folder)}: no file ending in {', '.join(suffixes)} in this folder")
     yield from shards
 
 
-def _is_shard(name: str) -> bool:
-    return not name.startswith(".") and name.endswith(SHARD_SUFFIXES)
+def _is_shard(name: str, suffixes: tuple[str, ...]) -> bool:
+    return not name.startswith(".") and name.endswith(suffixes)
 
 
 def _describe(path: str) -> tuple[Input, tuple[int, int]]:

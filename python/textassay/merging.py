@@ -25,7 +25,7 @@ def merge_profiles(paths: Sequence[str | PathLike[str]]) -> tuple[Profile, dict[
     """
     if not paths:
         raise InputError("no profile: wanted .tap files or folders that scan wrote")
-    files = [_profile_file(Path(path)) for path in paths]
+    files = [profile_file(Path(path)) for path in paths]
     profile = Profile.load(files[0])
     for file in files[1:]:
         profile.merge_file(file)
@@ -69,7 +69,8 @@ def _page(summary: dict[str, Any], profile: Profile, manifest: dict[str, Any]) -
     return page_or_warning(made)
 
 
-def _profile_file(path: Path) -> Path:
+def profile_file(path: Path) -> Path:
+    """A `.tap` file, or the one in a folder that scan wrote. Raises `InputError` where there is none."""
     file = path / PROFILE if path.is_dir() else path
     if not file.exists():
         raise InputError(f"{file}: no such profile")

@@ -11,6 +11,7 @@ from textassay.provenance import DEFAULT_LABEL, LABELS, SYNTHETIC
 
 SUMS = ("documents", "tokens", "bytes")
 SHOWN = 100
+OTHER_SOURCES = "(other sources)"
 MONTHS_SHOWN = 1200
 
 Counts = NDArray[np.uint64]
@@ -68,6 +69,15 @@ def describe_provenance(labelled_by: str, tables: Mapping[str, Any]) -> dict[str
         found[kind] = rows[: MONTHS_SHOWN if kind == "months" else SHOWN]
         found[f"other_{kind}"] = _row(table["others"]) if table["others"].any() else None
     return found
+
+
+def source_counts(tables: Mapping[str, Any]) -> list[tuple[str | None, Counts]]:
+    """Counts of each source by name, of the documents without one (None) first, and of those of sources past the table's
+    limit together, as OTHER_SOURCES, last.
+    """
+    table = tables["sources"]
+    others = [(OTHER_SOURCES, table["others"])] if table["others"].any() else []
+    return [*_entries(table), *others]
 
 
 def _entries(table: Mapping[str, Any]) -> list[tuple[str | None, Counts]]:

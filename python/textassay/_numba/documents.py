@@ -131,6 +131,7 @@ class Choice(NamedTuple):
     perplexity: bool
     counts_ngrams: bool
     keeps_fingerprints: bool
+    keeps_words: bool
     overlap: bool
     met: np.ndarray
     """Of each of the anchor's fingerprints; empty where nobody wants to know."""
@@ -159,6 +160,7 @@ def choose(
     counts_ngrams: bool = False,
     met: np.ndarray | None = None,
     detector: Detector | None = None,
+    keeps_words: bool = False,
 ) -> Choice:
     """Raises ValueError on an unknown signal, token kind or an empty phrase, and where `met` does not fit the anchor.
 
@@ -173,7 +175,7 @@ def choose(
         lexicon = build_lexicon(())
     asked = ("char_entropy_bits" in signals, "top_ngram_share" in signals, "dup_line_share" in signals)
     arrays = arrays_of(anchor)
-    compared = counts_ngrams or not {"perplexity", "oov_rate", "tail_share"}.isdisjoint(signals)
+    compared = counts_ngrams or keeps_words or not {"perplexity", "oov_rate", "tail_share"}.isdisjoint(signals)
     compared = compared and anchor is not None and number == WORD
     return Choice(
         number,
@@ -183,6 +185,7 @@ def choose(
         compared and "perplexity" in signals and arrays.order > 0,
         compared and counts_ngrams,
         compared and counts_ngrams,
+        compared and keeps_words,
         "anchor_overlap" in signals and arrays.has_fingerprints and number == WORD,
         np.zeros(0, np.uint8) if met is None else _checked_met(met, arrays),
         detects,
@@ -233,6 +236,9 @@ class Work(NamedTuple):
     fingerprints: np.ndarray
     """As `ngrams`."""
     fingerprint_fill: np.ndarray
+    words: np.ndarray
+    """uint32: the words of the documents' sentences, END behind each; not yet handed over."""
+    word_fill: np.ndarray
     file: np.ndarray
     """Of one element: the number of the file that is being read."""
     table: TokenTable
@@ -250,6 +256,8 @@ def new_work(capacity: int) -> Work:
         np.empty((0, 2), np.uint64),
         np.zeros(1, np.int64),
         np.empty((0, 2), np.uint64),
+        np.zeros(1, np.int64),
+        np.empty(0, np.uint32),
         np.zeros(1, np.int64),
         np.zeros(1, np.uint64),
         new_table(1024, 16384),
@@ -583,7 +591,7 @@ def _compare_with_synthetic(choice, work, size, n_words, floats, row):
 
 @kernel
 def _compare_with_anchor(choice, work, n_tokens, integers, floats, row):
-    """Leaves the document's words in work.slots, where n-grams are to be counted."""
+    """Leaves the document's words in work.slots, where n-grams are to be counted or words to be kept."""
     floats[row, PERPLEXITY] = floats[row, OOV_RATE] = floats[row, TAIL_SHARE] = math.nan
     if not choice.compared or n_tokens == 0:
         return
@@ -592,7 +600,7 @@ def _compare_with_anchor(choice, work, n_tokens, integers, floats, row):
     if choice.anchor.tail_end > 0:
         floats[row, TAIL_SHARE] = np.float64(rare) / np.float64(n_tokens)
     n_sentences = integers[row, N_SENTENCES]
-    if choice.perplexity or choice.counts_ngrams:
+    if choice.perplexity or choice.counts_ngrams or choice.keeps_words:
         size = gather_stream(choice.anchor, work.table, work.ids, n_tokens, work.boundaries, n_sentences, work.slots)
         if choice.perplexity:
             cost = cost_of_stream(choice.anchor, work.slots, size, work.entries)

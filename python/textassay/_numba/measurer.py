@@ -35,7 +35,7 @@ from textassay._numba.documents import (
 from textassay._numba.fingerprints import LINE_BITS, append_fingerprints, find_fingerprints, first_of_each
 from textassay._numba.histogram import copy_bytes
 from textassay._numba.jit import kernel
-from textassay._numba.ngram_runs import append_ngrams, combined
+from textassay._numba.ngram_runs import append_ngrams, append_words, combined
 from textassay._numba.profile import ProfileState, count_batch, count_documents, count_provenance
 from textassay._numba.sorted_runs import SortedRuns
 from textassay._numba.tokens import NO_ROOM
@@ -44,7 +44,7 @@ from textassay._numba.utf8 import first_invalid
 # Why a loop over documents has returned to Python. Only after BATCH_FULL is the last document done; after a NEEDS_ it
 # begins again once the array has grown.
 DONE, BATCH_FULL, NEEDS_TYPES, NEEDS_BATCH_ROOM, NEEDS_TEXT_ROOM, ROWS_FULL = range(6)
-NEEDS_NGRAM_ROOM, NEEDS_FINGERPRINT_ROOM = 6, 7
+NEEDS_NGRAM_ROOM, NEEDS_FINGERPRINT_ROOM, NEEDS_WORD_ROOM = 6, 7, 8
 
 Batches = dict[str, np.ndarray]
 
@@ -56,8 +56,11 @@ def tally_text(choice, work, size, integers, floats, row, batch, batch_tokens):
     if distances == NO_ROOM:
         return NEEDS_TYPES
     n_words = added = 0
-    if choice.counts_ngrams and integers[row, N_TOKENS] > 0:
+    if (choice.counts_ngrams or choice.keeps_words) and integers[row, N_TOKENS] > 0:
         n_words = integers[row, N_TOKENS] + 2 * integers[row, N_SENTENCES]
+    if choice.keeps_words and work.word_fill[0] + n_words > len(work.words):
+        return NEEDS_WORD_ROOM
+    if choice.counts_ngrams and n_words:
         if work.ngram_fill[0] + n_words > len(work.ngrams):
             return NEEDS_NGRAM_ROOM
         if work.fingerprint_fill[0] + integers[row, N_TOKENS] > len(work.fingerprints):
@@ -66,7 +69,10 @@ def tally_text(choice, work, size, integers, floats, row, batch, batch_tokens):
         added = add_document(batch, work.table, integers[row, N_TOKENS], distances, work.tail, batch_tokens)
         if added == NO_ROOM:
             return NEEDS_BATCH_ROOM
-    if n_words:  # only now: after NO_ROOM the document begins again
+    # Only now: after NO_ROOM the document begins again.
+    if choice.keeps_words:
+        append_words(work.slots, n_words, work.words, work.word_fill)
+    if choice.counts_ngrams and n_words:
         append_ngrams(work.slots, n_words, work.ngrams, work.ngram_fill)
         found = find_fingerprints(work.table, work.ids, integers[row, N_TOKENS], work.slots)
         document = work.file[0] << LINE_BITS | np.uint64(integers[row, LINE])
@@ -128,13 +134,14 @@ class Tally:
         runs: tuple[SortedRuns, SortedRuns] | None = None,
         met: np.ndarray | None = None,
         detector: Detector | None = None,
+        keeps_words: bool = False,
     ) -> None:
         """`runs`: of 3-grams and of fingerprints."""
         if not 1 <= batch_tokens <= MAX_BATCH_TOKENS:
             raise ValueError(f"batch_tokens: wanted 1 to 2^25, got {batch_tokens}")
         self.signals = tuple(signals)
         self.batch_tokens = int(batch_tokens)
-        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None, met, detector)
+        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None, met, detector, keeps_words)
         self._runs = runs
         self.profile = ProfileState(self.signals, max_types)
         self.work = new_work(1 << 16)
@@ -157,6 +164,16 @@ class Tally:
         elif status == NEEDS_FINGERPRINT_ROOM:
             room = _with_room(self.work.fingerprints, self.work.fingerprint_fill, self._runs[1], first_of_each)
             self.work = self.work._replace(fingerprints=room)
+        elif status == NEEDS_WORD_ROOM:
+            room = np.empty(max(1 << 16, 2 * len(self.work.words)), np.uint32)
+            room[: self.work.word_fill[0]] = self.work.words[: self.work.word_fill[0]]
+            self.work = self.work._replace(words=room)
+
+    def take_words(self) -> np.ndarray:
+        """Those of the documents since the last call."""
+        words = self.work.words[: self.work.word_fill[0]].copy()
+        self.work.word_fill[0] = 0
+        return words
 
     def finish_runs(self) -> None:
         """After the last text."""

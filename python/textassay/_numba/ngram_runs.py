@@ -24,6 +24,17 @@ def append_ngrams(stream, size, ngrams, fill):
     fill[0] = place
 
 
+@kernel
+def append_words(stream, size, words, fill):
+    """All but BEGIN; there is room for `size`."""
+    place = fill[0]
+    for at in range(size):
+        if stream[at] != np.uint64(BEGIN):
+            words[place] = stream[at]
+            place += 1
+    fill[0] = place
+
+
 def combined(ngrams: np.ndarray) -> np.ndarray:
     """Sorted, each n-gram once, with its count."""
     context, last = ngrams[:, 0], ngrams[:, 1] >> _HALF

@@ -11,7 +11,7 @@ import numpy as np
 
 from textassay._numba.anchor import Anchor
 from textassay._numba.detector import Detector
-from textassay._numba.documents import BYTE_OFFSET, FLOAT_COLUMNS, INTEGER_COLUMNS, LINE, N_BYTES, N_TOKENS
+from textassay._numba.documents import BYTE_OFFSET, FLOAT_COLUMNS, INTEGER_COLUMNS, LINE, N_BYTES, N_SENTENCES, N_TOKENS
 from textassay._numba.frames import Damage, Decoder, Source
 from textassay._numba.lanes import PADDING
 from textassay._numba.lines import (
@@ -78,6 +78,7 @@ class Options(NamedTuple):
     detector: Detector | None
     runs: tuple[SortedRuns, SortedRuns] | None
     met: np.ndarray | None
+    words: bool
     batch_tokens: int
     max_types: int
     max_record_bytes: int
@@ -103,7 +104,7 @@ def _new_tally(options: Options) -> Tally:
     """Raises ValueError on options that make no sense."""
     return Tally(
         options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types, options.anchor,
-        options.runs, options.met, options.detector,
+        options.runs, options.met, options.detector, options.words,
     )  # fmt: skip
 
 
@@ -283,6 +284,10 @@ class _Lines:
         columns["id_bytes"] = rows.id_bytes[: self.state[ID_BYTES]].copy()
         columns["id_offsets"] = np.concatenate([[0], rows.id_ends[:count]]).astype(np.int64)
         columns["id_null"] = rows.id_null[:count].copy()
+        if self._options.words:
+            tokens, sentences = integers[:, N_TOKENS], integers[:, N_SENTENCES]
+            columns["words"] = self.tally.take_words()
+            columns["word_offsets"] = np.cumsum([0, *np.where(tokens > 0, tokens + sentences, 0)]).astype(np.int64)
         return columns
 
     def _count_provenance(self, integers: np.ndarray) -> dict[str, np.ndarray]:
@@ -442,6 +447,7 @@ class Scan:
         ngram_folder: str | None = None,
         ngram_memory: int = 1 << 30,
         met: np.ndarray | None = None,
+        words: bool = False,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         max_record_bytes: int = 64 << 20,
@@ -462,9 +468,12 @@ class Scan:
             raise ValueError(f"max_window_log: wanted 10 to 31, got {max_window_log}")
         if ngram_folder is not None and anchor is None:
             raise ValueError("ngram_folder: wanted an anchor with the words to count")
+        if words and (anchor is None or not documents):
+            raise ValueError("words: wanted an anchor with the words, and documents")
         runs = None if ngram_folder is None else _runs_in(ngram_folder, ngram_memory // threads)
         options = Options(
-            tuple(signals), tokens, text_fields, id_field, markers, anchor, detector, runs, met, batch_tokens, max_types,
+            tuple(signals), tokens, text_fields, id_field, markers, anchor, detector, runs, met, words, batch_tokens,
+            max_types,
             max_record_bytes,
             max_window_log, documents, STAGES.index(stage),
             build_rules(provenance, len(paths)), [] if provenance is None else provenance["fields"],

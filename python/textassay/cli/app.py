@@ -8,14 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from textassay.cli.anchor import anchor
+from textassay.cli.audit import audit
 from textassay.cli.bench import bench
 from textassay.cli.calibrate import calibrate
+from textassay.cli.collapse import collapse
 from textassay.cli.compare import compare
 from textassay.cli.errors import reported
+from textassay.cli.filter import filter_
 from textassay.cli.merge import merge
+from textassay.cli.mix import mix
 from textassay.cli.report import report
+from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
+from textassay.cli.simulate import simulate
+from textassay.cli.tail import tail
 
 app = typer.Typer(
     name="textassay",
@@ -31,9 +38,17 @@ app.command()(reported(scan))
 app.command()(reported(merge))
 app.command()(reported(calibrate))
 app.command()(reported(compare))
+app.command("filter")(reported(filter_))
+app.command()(reported(sample))
+app.command()(reported(labels))
+app.command()(reported(mix))
+app.command()(reported(collapse))
+app.command()(reported(simulate))
+app.command()(reported(audit))
 app.command()(reported(report))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
+app.add_typer(tail, name="tail")
 
 
 def _print_version(wanted: bool) -> None:

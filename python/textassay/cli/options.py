@@ -97,3 +97,39 @@ MalformedBudget = Annotated[
     str,
     option("malformed-budget", "Malformed records allowed before the exit code is 3: number, share or percentage."),
 ]
+
+# For commands that decide by a scan: by one that was made, or by one that they make.
+
+Scanned = Annotated[
+    Path | None,
+    typer.Option("--scan", help="What `scan -o` wrote of these inputs: nothing is measured again.", show_default=False),
+]
+AnchorFile = Annotated[Path | None, option("anchor", "Anchor file, for perplexity, oov_rate and tail_share.")]
+ProvenanceFile = Annotated[Path | None, option("provenance", "Rules (TOML) that label each document.")]
+BatchTokens = Annotated[str, option("batch-tokens", "Tokens that close a batch.")]
+MaxRecordBytes = Annotated[str, option("max-record-bytes", "Longer records are malformed.")]
+MaxWindow = Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")]
+
+
+def scan_options(
+    text_field: list[str],
+    id_field: str,
+    anchor: Path | None,
+    provenance: Path | None,
+    detector: str,
+    fpr: float | None,
+    batch_tokens: str,
+    max_record_bytes: str,
+    max_window: str,
+) -> dict[str, Any]:
+    """Of `scanning.scan`."""
+    return {
+        "text_fields": split_list(text_field),
+        "id_field": id_field,
+        "anchor": anchor,
+        "provenance": provenance,
+        "detector": chosen_detector(detector, fpr),
+        "batch_tokens": parse_size("batch-tokens", batch_tokens),
+        "max_record_bytes": parse_size("max-record-bytes", max_record_bytes),
+        "max_window_log": parse_window(max_window),
+    }

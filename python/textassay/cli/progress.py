@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
 
 class ProgressLine:
-    """Call it with each `Progress`. Does nothing where stderr is no terminal, or when quiet."""
+    """Call it with each `Progress`. Does nothing where stderr is no terminal, or when quiet. `noun`: what `documents` counts."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, noun: str = "documents") -> None:
+        self._noun = noun
         self._display: Any = None
         self._task: Any = None
         self._quiet = quiet or not sys.stderr.isatty()
@@ -36,7 +37,7 @@ class ProgressLine:
                 completed=progress.bytes_compressed,
                 total=progress.bytes_total,
                 description=f"{progress.files}/{progress.n_files} files",
-                documents=f"{progress.documents:,} documents",
+                documents=f"{progress.documents:,} {self._noun}",
             )
 
 
