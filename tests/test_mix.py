@@ -308,10 +308,10 @@ def test_numbers_of_tokens(text, tokens):
 def test_policy_files(tmp_path):
     """One file for every command: each reads its own table."""
     path = tmp_path / "policy.toml"
-    path.write_text("[gate]\nanything = 3\n[mix]\nmax_synthetic = 0.7\n[mix.sources.'a b']\nmax = 0.2\n")
+    path.write_text("[mattr]\nanything = 3\n[mix]\nmax_synthetic = 0.7\n[mix.sources.'a b']\nmax = 0.2\n")
     found = MixPolicy.load(path)
     assert found.max_synthetic == 0.7 and found.sources["a b"].max == 0.2
-    path.write_text("[gate]\n")
+    path.write_text("[human_anchor_share]\n")
     assert MixPolicy.load(path) == MixPolicy.parse({})
     for bad in ("[mixed]\n", "max_synthetic = 0.7\n", "mix = 3\n", "[mix\n", "\udcff"):
         path.write_bytes(bad.encode("utf-8", "surrogateescape"))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from textassay.filtering import filter_shards
+    from textassay.gate_policy import Policy
+    from textassay.gating import GateResult, gate
     from textassay.illustration import illustrate
     from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
@@ -54,9 +56,11 @@ _HOME = {
     "Comparison": "comparison",
     "Detector": "detector",
     "FolderError": "errors",
+    "GateResult": "gating",
     "InputError": "errors",
     "MixPolicy": "mixing",
     "OutputError": "errors",
+    "Policy": "gate_policy",
     "Profile": "profile",
     "ProfileError": "errors",
     "ProvenanceClassifier": "classifier",
@@ -78,6 +82,7 @@ _HOME = {
     "compare": "comparison",
     "compare_timeline": "comparison",
     "filter_shards": "filtering",
+    "gate": "gating",
     "illustrate": "illustration",
     "load_anchor": "anchor",
     "make_probes": "tail_probes",
@@ -105,9 +110,11 @@ __all__ = [
     "Comparison",
     "Detector",
     "FolderError",
+    "GateResult",
     "InputError",
     "MixPolicy",
     "OutputError",
+    "Policy",
     "Profile",
     "ProfileError",
     "ProvenanceClassifier",
@@ -130,6 +137,7 @@ __all__ = [
     "compare",
     "compare_timeline",
     "filter_shards",
+    "gate",
     "illustrate",
     "load_anchor",
     "make_probes",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from textassay.errors import FolderError, InputError, UsageError
+from textassay.gate_policy import MIX, gate_keys
 from textassay.policy import check_keys, number_of, read_section
 from textassay.profile import Profile
 from textassay.projection import Conflict, Limit, find_cap_factor, find_conflict, project
@@ -57,7 +58,7 @@ class MixPolicy:
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "MixPolicy":
         """Reads a policy file. Raises `UsageError` on anything unknown or wrong in its table [mix]."""
-        return cls.parse(read_section(path, "mix"), f"{fspath(path)}: mix")
+        return cls.parse(read_section(path, MIX, gate_keys()), f"{fspath(path)}: mix")
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str = "mix") -> "MixPolicy":

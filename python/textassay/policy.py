@@ -1,4 +1,4 @@
-"""The policy of a corpus: one TOML file, a table for each command that decides by it."""
+"""The policy of a corpus: one TOML file, which several commands decide by."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -9,24 +9,27 @@ from typing import Any
 
 from textassay.errors import UsageError
 
-SECTIONS = ("gate", "mix")
-"""Each command reads its own table and leaves the others alone."""
-
 LARGEST = 1 << 24
 
 
-def read_section(path: str | PathLike[str], section: str) -> dict[str, Any]:
-    """The table of one command; empty where the file has none. Raises `UsageError` on a file that cannot be read and on
-    a table that is none of SECTIONS.
-    """
+def read_policy(path: str | PathLike[str]) -> dict[str, Any]:
+    """All of the file. Raises `UsageError` on one that cannot be read."""
     try:
-        data = Path(path).read_bytes()[: LARGEST + 1]
+        with Path(path).open("rb") as stream:
+            data = stream.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise UsageError(f"{fspath(path)}: wanted a policy of at most {LARGEST} bytes")
-        content = tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"cannot read the policy {fspath(path)}: {error}") from error
-    check_keys(content, SECTIONS, fspath(path))
+
+
+def read_section(path: str | PathLike[str], section: str, others: Sequence[str]) -> dict[str, Any]:
+    """The table of one command; empty where the file has none. `others` are the keys at the top that other commands read.
+    Raises `UsageError` on a file that cannot be read and on a key that nobody reads.
+    """
+    content = read_policy(path)
+    check_keys(content, (section, *others), fspath(path))
     found = content.get(section, {})
     if not isinstance(found, dict):
         raise UsageError(f"{fspath(path)}: {section}: wanted a table [{section}]")

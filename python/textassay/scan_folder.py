@@ -1,6 +1,8 @@
 """What a scan left in its folder, for who decides by it: the inputs, their rows of documents, their batches."""
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +22,8 @@ from textassay.scanning import digest_of
 from textassay.signals import BATCH_PREFIX
 
 CHUNK_ROWS = 1 << 17
-LONGEST_MANIFEST = 1 << 30
+LONGEST_JSON = 1 << 30
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 TEXT_COLUMNS = ("id", "provenance", "provenance_reason")
 PLACES = ("line", "byte_offset")
 SHARD_SUFFIX = ".jsonl.zst"
@@ -73,7 +76,7 @@ class ScanFolder:
         documents.
         """
         self.path = Path(path)
-        content = _read_manifest(self.path / MANIFEST)
+        content = read_manifest(self.path)
         try:
             self.settings: Mapping[str, Any] = dict(content["settings"])
             self.max_window_log = int(self.settings["max_window_log"])
@@ -145,16 +148,11 @@ class ScanFolder:
         """
         own = [name for name in columns if name not in BATCH_COLUMNS]
         batches = [name for name in columns if name in BATCH_COLUMNS]
-        read = _parquet_chunks if _is_parquet(scanned.documents) else _lines_chunks
         first = 0
-        try:
-            for chunk in read(scanned.documents, own or ["line"]):
-                rows = len(next(iter(chunk.values())))
-                yield chunk | (self._of_batches(scanned, first, rows, batches) if batches else {})
-                first += rows
-        except (OSError, ValueError, TypeError, KeyError, zstandard.ZstdError) as error:
-            # pyarrow's errors are ValueErrors and KeyErrors.
-            raise FolderError(f"cannot read {scanned.documents}: {error}") from error
+        for chunk in read_rows(scanned.documents, own or ["line"]):
+            rows = len(next(iter(chunk.values())))
+            yield chunk | (self._of_batches(scanned, first, rows, batches) if batches else {})
+            first += rows
 
     def _of_batches(self, scanned: ScannedInput, first: int, rows: int, columns: Sequence[str]) -> Columns:
         own = self._batches.get(scanned.name, _NO_BATCHES)
@@ -166,11 +164,12 @@ class ScanFolder:
     @cached_property
     def _batches(self) -> dict[str, NDArray[Any]]:
         """Of each input, in order."""
-        parquet, lines = self.path / "batches.parquet", self.path / "batches.jsonl.zst"
-        read, path = (_parquet_chunks, parquet) if parquet.exists() else (_lines_chunks, lines)
+        path = batches_file(self.path)
+        if path is None:
+            raise FolderError(f"{self.path} holds no batches")
         parts = [_NO_BATCHES]
         files: list[NDArray[Any]] = [np.empty(0, object)]
-        for chunk in read(path, ["file", *_NO_BATCHES.dtype.names]):
+        for chunk in read_rows(path, ["file", *_NO_BATCHES.dtype.names]):
             files.append(chunk["file"])
             parts.append(np.empty(len(chunk["file"]), _NO_BATCHES.dtype))
             for name in _NO_BATCHES.dtype.names:
@@ -184,18 +183,56 @@ class ScanFolder:
         }
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Raises `FolderError` where there is none: then the folder holds no whole results."""
+    if not (folder / MANIFEST).is_file():
+        raise FolderError(f"{folder} holds no results of a scan: there is no {MANIFEST}")
+    return read_json(folder / MANIFEST, MANIFEST_SCHEMA)
+
+
+def read_json(path: Path, schema: str) -> dict[str, Any]:
+    """An object of this schema, all of whose numbers are finite. Raises `FolderError`."""
     try:
-        if path.stat().st_size > LONGEST_MANIFEST:
-            raise FolderError(f"{path}: wanted at most {LONGEST_MANIFEST} bytes")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise FolderError(f"{path.parent} holds no results of a scan: there is no {path.name}") from error
-    except (OSError, ValueError) as error:
+        if path.stat().st_size > LONGEST_JSON:
+            raise FolderError(f"{path}: wanted at most {LONGEST_JSON} bytes")
+        data = path.read_bytes()
+        content = json.loads(data, parse_constant=_finite, parse_float=_finite)
+        if _SURROGATE.search(data):  # names with half a character could not be written again
+            json.dumps(content, ensure_ascii=False).encode()
+    except FolderError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise FolderError(f"cannot read {path}: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != MANIFEST_SCHEMA:
-        raise FolderError(f"{path}: wanted the schema {MANIFEST_SCHEMA}")
+    if not isinstance(content, dict) or content.get("schema") != schema:
+        raise FolderError(f"{path}: wanted the schema {schema}")
     return content
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return float(text)
+
+
+def batches_file(folder: Path) -> Path | None:
+    """The rows of batches; None in the folder of a merge."""
+    names = ("batches.parquet", "batches.jsonl.zst")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
+    """These columns of a file of rows, at most CHUNK_ROWS at a time. Null is NaN among numbers, None among texts.
+
+    Raises `FolderError` on a file that is damaged, `UsageError` where it needs pyarrow.
+    """
+    read = _parquet_chunks if _is_parquet(path) else _lines_chunks
+    try:
+        yield from read(path, columns)
+    except UsageError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, zstandard.ZstdError) as error:
+        # pyarrow's errors are of these kinds.
+        raise FolderError(f"cannot read {path}: {error}") from error
 
 
 def _is_parquet(path: Path) -> bool:

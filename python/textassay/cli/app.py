@@ -15,6 +15,7 @@ from textassay.cli.collapse import collapse
 from textassay.cli.compare import compare
 from textassay.cli.errors import reported
 from textassay.cli.filter import filter_
+from textassay.cli.gate import gate
 from textassay.cli.merge import merge
 from textassay.cli.mix import mix
 from textassay.cli.report import report
@@ -38,6 +39,7 @@ app.command()(reported(scan))
 app.command()(reported(merge))
 app.command()(reported(calibrate))
 app.command()(reported(compare))
+app.command()(reported(gate))
 app.command("filter")(reported(filter_))
 app.command()(reported(sample))
 app.command()(reported(labels))
