@@ -27,9 +27,12 @@ from textassay import _backend
 from textassay.cli.app import app
 from textassay.errors import OutputWarning
 from textassay.report import answer, evidence, human, scan_page
+from textassay.report.comparison_page import comparison_headline, comparison_page
 from textassay.report.figures import Range
+from textassay.report.gate_page import gate_page
 from textassay.report.page import SIZE_LIMIT
 from textassay.report.scan_page import ScanFindings, rank_curve, shown_bins, tracked
+from textassay.report.simulation_page import simulation_page
 from textassay.report.writing import write_report
 from textassay.signals import LinearBins, bins_of
 from textassay.spectrum import Spectrum
@@ -771,9 +774,159 @@ def test_notebooks_show_a_piece_of_it(corpus, shard):
     assert ta.Profile()._repr_html_()
 
 
-def test_notebooks_without_jinja2(shard, monkeypatch):
-    monkeypatch.setattr("textassay.profile.find_spec", lambda name: None)
+def test_notebooks_without_the_extra(monkeypatch):
+    monkeypatch.setattr("textassay.profile.has_report", lambda: False)
     assert ta.Profile()._repr_html_() is None
+
+
+# The pages of a comparison, of a gate and of a simulation
+
+
+def corpus_of(name: str, **more) -> dict:
+    found = {"name": name, "n_documents": 5, "n_tokens": 1000, "n_types": 200, "tokens": "word", "is_estimate": False}
+    return found | more
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory) -> dict[str, dict]:
+    """What compare, gate and simulate print with --json, of hostile words and names."""
+    folder = tmp_path_factory.mktemp(f"{MARK}'<b>")
+    random_ = random.Random(6)
+    texts = {name: [plain_text(random_, 60) for _ in range(40)] for name in ("before", "after")}
+    texts["after"] += [f"the {MARK} word " * 20] * 3
+    profiles = {}
+    for name, told in texts.items():
+        profiles[name] = folder / f"{name}\u202e<script>.tap"
+        profile = ta.Profile()
+        profile.update(told)
+        profile.save(profiles[name])
+    labels = [f"{i}{HOSTILE}" for i in range(6)]
+    found = ta.compare_timeline(profiles["before"], [profiles["before"]] * 3 + [profiles["after"]] * 3, labels)
+    ta.scan([__file__], folder / "out", report=False)
+    done = CliRunner().invoke(app, ["gate", str(folder / "out"), "--json"])
+    gate = json.loads(done.stdout)
+    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts["after"]))
+    run = [
+        "simulate",
+        str(folder / "a.jsonl"),
+        "--generations",
+        "3",
+        "--generation-tokens",
+        "2K",
+        "--entropy-floor",
+        "3",
+        "--json",
+        "-q",
+    ]
+    simulation = json.loads(CliRunner().invoke(app, run).stdout)
+    return {"comparison": found.to_dict(), "gate": gate, "simulation": simulation}
+
+
+MAKERS = {"comparison": comparison_page, "gate": gate_page, "simulation": simulation_page}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_other_pages_need_nothing_either(documents, kind):
+    page = MAKERS[kind](documents[kind]).decode()
+    parsed = Parsed(page)
+    test_nothing_is_loaded(parsed)
+    test_links_lead_somewhere_and_ids_are_unique(parsed)
+    test_policy_allows_what_is_there_and_nothing_else(page, parsed)
+    test_readable_without_eyes_and_pointer(parsed)
+    assert len(parsed.all_of("script")) == 1 and not parsed.all_of("img")
+    assert not any(MARK in (value or "") for _, attributes in parsed.tags for value in attributes.values())
+    assert all(char.isprintable() or char == "\n" for char in page)
+    assert MAKERS[kind](json.loads(json.dumps(documents[kind]))).decode() == page
+
+
+def test_comparison_says_how_far_and_in_what(documents):
+    text = Parsed(comparison_page(documents["comparison"]).decode()).text()
+    assert f"5{HOSTILE[:20]}" in text and "has moved" in text
+    assert re.search(rf"More: [^.]*{MARK}", text) and "×" in text
+    assert "6 corpora, in the order given" in text
+
+
+@pytest.mark.parametrize(
+    ("jsd", "chance", "wanted"), [(0, 0.1, "the same as"), (0.11, 0.1, "as chance allows"), (0.3, 0.1, "0.300 bits")]
+)
+def test_headline_of_a_comparison(jsd, chance, wanted):
+    current = {"label": "new", "figures": {"jsd_bits": jsd, "jsd_by_chance_bits": chance}}
+    assert wanted in comparison_headline(corpus_of("old"), current)
+
+
+def test_gate_says_what_is_missed(documents):
+    checks = [check for out in documents["gate"]["outs"] for check in out["checks"]]
+    missed = [check for check in checks if check["outcome"] != "passed" and check["mode"] == "enforce"]
+    text = Parsed(gate_page(documents["gate"]).decode()).text()
+    assert missed and f"{len(missed)} enforced limit" in text
+    for check in missed:
+        assert f"{check['name']} is" in text
+
+
+def test_gates_page_is_small_whatever_it_shows(documents):
+    long = "&\u202e<" * 10_000
+    (out,) = documents["gate"]["outs"]
+    place = {"kind": "file", "name": long, "note": long}
+    check = out["checks"][0] | {"name": long, "message": long, "outcome": "failed", "places": [place] * 100}
+    many = documents["gate"] | {"outs": [out | {"out": long, "checks": [check] * 200}] * 300, "passed": False}
+    assert len(gate_page(many)) < SIZE_LIMIT
+
+
+def test_comparisons_page_is_small_whatever_it_shows(documents):
+    long = "&\u202e<" * 10_000
+    found = json.loads(json.dumps(documents["comparison"]))
+    last = found["comparisons"][-1] | {"label": long, "signals_left_out": {f"{i}{long[:99]}": long for i in range(999)}}
+    last["movers"] = {
+        kind: [(rows or last["movers"]["rising"])[0] | {"token": long}] * 500 for kind, rows in last["movers"].items()
+    }
+    last["features"] = [last["features"][0] | {"name": long, "examples": [long] * 50}] * 500
+    found["comparisons"] = [last] * 1000
+    found["change_points"] = [
+        {"figure": "jsd_bits", "label": long, "index": i, "before": 0, "after": 1, "size": 9} for i in range(1, 999)
+    ]
+    assert len(comparison_page(found)) < SIZE_LIMIT
+
+
+def test_simulation_says_what_was_lost(documents):
+    found = documents["simulation"]
+    text = Parsed(simulation_page(found).decode()).text()
+    assert "After 3 generations" in text and "entropy bits below 3" in text
+    for generation in found["generations"]:
+        assert f"{generation['n_types']:,}" in text
+    long = found | {"generations": [one | {"generation": i} for i, one in enumerate(found["generations"] * 2500)]}
+    assert len(simulation_page(long)) < SIZE_LIMIT
+
+
+def test_folders_of_compare_and_simulate_hold_their_pages(out, tmp_path):
+    done = CliRunner().invoke(app, ["compare", str(out), str(out), "-o", str(tmp_path / "compared")])
+    assert done.exit_code == 0, done.output
+    run = [
+        "simulate",
+        str(Path(__file__).parent.parent / "examples" / "sample.jsonl.zst"),
+        "--generation-tokens",
+        "20K",
+    ]
+    done = CliRunner().invoke(app, [*run, "--generations", "2", "-o", str(tmp_path / "simulated"), "-q"])
+    assert done.exit_code == 0, done.output
+    for name in ("compared", "simulated"):
+        page = (tmp_path / name / "report.html").read_text()
+        write_report(tmp_path / name, tmp_path / "page.html")
+        assert (tmp_path / "page.html").read_text() == page
+        with pytest.raises(ta.UsageError, match="does not hold|wanted the schema"):
+            file = next((tmp_path / name).glob("*o*.json"))
+            file.write_text(json.dumps({"schema": json.loads(file.read_text())["schema"]}))
+            write_report(tmp_path / name)
+
+
+def test_gate_writes_its_page(out, tmp_path):
+    done = CliRunner().invoke(app, ["gate", str(out), "--page", str(tmp_path / "gate.html"), "--json"])
+    assert done.exit_code == 1, done.output
+    assert (tmp_path / "gate.html").read_bytes() == gate_page(json.loads(done.stdout))
+
+
+def test_notebooks_show_a_comparison(documents, out):
+    piece = Parsed(ta.compare(out, out)._repr_html_())
+    assert "is the same as" in piece.text() and "Jensen-Shannon" in piece.text()
 
 
 # In a browser

@@ -495,7 +495,7 @@ def test_the_folder_is_whole_and_repeatable(tmp_path):
     )
     report = json.loads(again.stdout)
     assert report == json.loads((tmp_path / "b" / "simulation.json").read_text())
-    names = {"simulation.json", "simulation.svg", "generations.parquet", "manifest.json"}
+    names = {"simulation.json", "simulation.svg", "generations.parquet", "report.html", "manifest.json"}
     assert {path.name for path in (tmp_path / "a").iterdir()} == names
     for name in names - {"simulation.json"}:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name

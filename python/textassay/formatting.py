@@ -33,9 +33,9 @@ def two_digits(value: float) -> str:
     return f"{value:.2g}" if value < 100 else number(value)
 
 
-def counted(value: float | None, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+def counted(value: float | None, noun: str, plural: str = "") -> str:
+    """`1 file`, `2 files`; `plural` where that is no s."""
+    return f"{number(value)} {noun if value == 1 else plural or f'{noun}s'}"
 
 
 def size(value: float | None) -> str:

@@ -4,11 +4,17 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from textassay.errors import OutputWarning
+from textassay.errors import OutputWarning, UsageError
 
 
 def has_report() -> bool:
     return find_spec("jinja2") is not None and find_spec("matplotlib") is not None
+
+
+def require_report() -> None:
+    """Raises `UsageError` where pages cannot be made."""
+    if not has_report():
+        raise UsageError("a report needs jinja2 and matplotlib: pip install 'textassay[report]'")
 
 
 def can_report() -> bool:

@@ -247,7 +247,7 @@ def _flat_batches(batches: Mapping[str, Any]) -> list[Step]:
     if not below:
         return []
     short = batches["below_floor_short"]
-    text = f"Hold {counted(below, 'batch').replace('batchs', 'batches')} for review: entropy below the floor of {batches['entropy_floor']:g} bits."
+    text = f"Hold {counted(below, 'batch', 'batches')} for review: entropy below the floor of {batches['entropy_floor']:g} bits."
     if short:
         text += f" Short rests of files are among them ({number(short)}), which lie low anyway."
     return [Step("act" if below > short else "look", text)]

@@ -8,7 +8,7 @@ import numpy as np
 from textassay.formatting import clean, clean_path, counted, decimal, number
 from textassay.report.answer import TOKEN_WORDS, percent
 from textassay.report.chart import drawing_style, minus
-from textassay.report.figures import Axis, Change, Curve, Effect, effects, series
+from textassay.report.figures import Axis, Change, Effect, effects, series
 from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Card, Column, Fact, Grid, Picture, Section, sectioned_page
 from textassay.report.retention import retention_picture
 
@@ -134,7 +134,7 @@ def _timeline(found: Mapping[str, Any]) -> list[Section]:
     ]
     heads = (Column(title.lower(), "number") for title, _ in SERIES.values())
     columns = (Column("corpus"), *heads, Column("change of", "word"))
-    text = f"{counted(len(comparisons), 'corpus').replace('corpuss', 'corpora')}, in the order given, each against the reference."
+    text = f"{counted(len(comparisons), 'corpus', 'corpora')}, in the order given, each against the reference."
     changes = len(found["change_points"])
     text += (
         f" {counted(changes, 'change')} of level {'was' if changes == 1 else 'were'} found."
@@ -160,13 +160,13 @@ def _series(
     known = [place for place, value in enumerate(values) if value is not None]
     if not known:
         return []
-    line = Curve("", "corpus", np.array(known, np.float64), np.array([values[place] for place in known], np.float64))
+    line = (np.array(known, np.float64), np.array([values[place] for place in known], np.float64))
     marks = [Change(one["index"], "change") for one in changes if one["figure"] == name]
     description = "; ".join(
         f"{label}: {decimal(value)}" for label, value in list(zip(labels, values, strict=True))[:ROWS_SHOWN]
     )
     return [
-        Picture(title, "", series(f"series-{name.replace('_', '-')}", description, labels, [line], Axis(unit), marks))
+        Picture(title, "", series(f"series-{name.replace('_', '-')}", description, labels, line, Axis(unit), marks))
     ]
 
 
@@ -294,7 +294,8 @@ def _signals(current: Mapping[str, Any]) -> Section:
         Grid("Signals", "Largest effect first.", (Column("signal"), *(Column(head, "number") for head in heads)), cells)
     ]
     left_out = [
-        (clean(name, TEXT_LIMIT), clean(reason, TEXT_LIMIT)) for name, reason in current["signals_left_out"].items()
+        (clean(name, TEXT_LIMIT), clean(reason, TEXT_LIMIT))
+        for name, reason in list(current["signals_left_out"].items())[:ROWS_SHOWN]
     ]
     tables.append(Grid("Not compared", "Not compared.", (Column("signal"), Column("why")), left_out))
     return Section("signals", "Documents", figures=figures, tables=tables)

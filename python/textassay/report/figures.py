@@ -16,6 +16,9 @@ _BAR, _GAP, _KINDS, _LABELS, _WORDS = 13, 14, 24, 84, 62
 """Units of the view box: a bar, between groups, the names above, to the left and to the right of the bars."""
 
 _NAMES = 104
+MARKED = 60
+"""Points of a series that are still told apart."""
+
 _SPIKE = 2.5
 """A bar so many times as high as the next is cut off, and its share written on it."""
 
@@ -84,12 +87,9 @@ def curves(
     return chart.svg(name, description)
 
 
-def thinned(x: Floats, y: Floats, is_log: bool = False) -> tuple[Floats, Floats]:
-    """At most `POINTS` of the points, evenly (or by the logarithm) along their order, first and last among them."""
-    if len(x) <= POINTS:
-        return x, y
-    places = np.geomspace(1, len(x), POINTS) - 1 if is_log else np.linspace(0, len(x) - 1, POINTS)
-    kept = np.unique(places.round().astype(np.intp))
+def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """At most `POINTS` of the points, evenly along their order, first and last among them."""
+    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), POINTS)).round().astype(np.intp))
     return x[kept], y[kept]
 
 
@@ -308,42 +308,30 @@ def series(
     name: str,
     description: str,
     labels: Sequence[str],
-    lines: Sequence[Curve],
+    line: tuple[Floats, Floats],
     y: Axis,
     changes: Sequence[Change] = (),
     limit: float | None = None,
 ) -> Markup:
-    """Lines over named places, with what happens there, and a limit that nothing should be below."""
+    """A line over named places, with what happens there, and a limit that it should not be below."""
     chart = Chart(height=236, right=24, top=34, bottom=42)
     n = len(labels)
     chart.scale("x", -0.15, max(n - 1, 1) + 0.15, step=lambda _: "", most=1)
-    every = np.concatenate([*(line.y for line in lines), [] if limit is None else [limit]])
-    low, high = y.limits(every)
+    low, high = y.limits(np.append(line[1], [] if limit is None else [limit]))
     room = 0.08 * (high - low)
     chart.scale("y", low - room, high + room, step=y.step, most=4)
     chart.base_line()
     bottom, top = chart.axes.get_ylim()
-    for change in changes:
+    for change in changes[:MARKED]:
         chart.line([change.place - 0.5] * 2, [bottom, top], "warning", 1, "--")
         chart.say(change.label, change.place - 0.5, top, "warning", dy=3, ha="center", va="bottom")
     if limit is not None:
         chart.line([-0.15, n - 1 + 0.15], [limit, limit], "warning", 1.2)
         chart.say(f"limit {limit:g}", n - 1, limit, "warning", dy=3, ha="right", va="bottom", fontweight="bold")
-    for line in lines:
-        chart.line(line.x, line.y, line.role)
-        chart.dots(line.x, line.y, line.role, 4.5 if n < 60 else 2.5)
-        if line.label:
-            at = round(line.place * (len(line.x) - 1))
-            chart.say(
-                line.label,
-                line.x[at],
-                line.y[at],
-                line.role,
-                dy=7 * line.side,
-                ha="center",
-                va="bottom" if line.side == ABOVE else "top",
-                fontweight="bold",
-            )
+    x, values = thinned(*line)
+    chart.line(x, values, "corpus")
+    if n <= MARKED:
+        chart.dots(x, values, "corpus", 4.5)
     for place in range(0, n, max(1, -(-n // 6))):
         chart.say(labels[place], place, bottom, "muted", dy=-6, ha="center", va="top")
     chart.name_axes(x_name(labels), y.name, 19)

@@ -4,28 +4,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textassay.formatting import clean, clean_path, counted
-from textassay.report.answer import percent
-from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Card, Column, Grid, Section, Step, sectioned_page
+from textassay.gate_reports import amount
+from textassay.report.page import TEXT_LIMIT, Card, Column, Grid, Section, Step, sectioned_page
 
-STEPS_SHOWN = 12
+STEPS_SHOWN, OUTS_SHOWN, CHECKS_SHOWN, PLACES_SHOWN = 12, 12, 40, 20
+NAME_LIMIT = 100
+"""With what a page may hold at most, so that it stays small whatever it shows."""
 
 
 def gate_page(found: Mapping[str, Any]) -> bytes:
     """The HTML file. Equal documents give equal bytes."""
     outs = found["outs"]
-    missed = [(out, check) for out in outs for check in out["checks"] if check["outcome"] not in ("passed", "skipped")]
+    missed = [(out, check) for out in outs for check in out["checks"] if check["outcome"] != "passed"]
     enforced = [pair for pair in missed if pair[1]["mode"] == "enforce"]
-    subject = (
-        clean_path(outs[0]["out"], 60) if len(outs) == 1 else counted(len(outs), "corpus").replace("corpuss", "corpora")
-    )
+    subject = clean_path(outs[0]["out"], 60) if len(outs) == 1 else counted(len(outs), "corpus", "corpora")
     cards = [Card("What to do", [], _steps(enforced, missed)), Card("Held against", _policy(found["policy"]))]
-    sections = [_section(place, out) for place, out in enumerate(outs[:ROWS_SHOWN])]
+    sections = [
+        _section(place, out) for place, out in enumerate(sorted(outs, key=lambda out: out["passed"])[:OUTS_SHOWN])
+    ]
     headline = (
         "Every enforced limit is met."
         if found["passed"]
         else f"{counted(len(enforced), 'enforced limit')} {'is' if len(enforced) == 1 else 'are'} missed."
     )
-    lead = f"{sum(out['passed'] for out in outs)} of {counted(len(outs), 'corpus').replace('corpuss', 'corpora')} may pass."
+    lead = f"{sum(out['passed'] for out in outs)} of {counted(len(outs), 'corpus', 'corpora')} may pass."
+    if len(outs) > OUTS_SHOWN:
+        lead += f" {OUTS_SHOWN} are shown, those that may not first."
     return sectioned_page("gate", subject, headline, lead, cards, sections)
 
 
@@ -37,21 +41,17 @@ def _steps(enforced: Sequence[tuple[Any, Any]], missed: Sequence[tuple[Any, Any]
 
 
 def _sentence(out: Mapping[str, Any], check: Mapping[str, Any]) -> str:
-    said = f"{clean(check['name'], TEXT_LIMIT)} is {written(check['value'], check['unit'])}, wanted {_wanted(check)}"
+    said = f"{clean(check['name'], NAME_LIMIT)} is {_value(check)}, wanted {_wanted(check)}"
     return f"{clean_path(out['out'], 40)}: {said} ({clean(check['message'], TEXT_LIMIT)})."
 
 
-def written(value: float | None, unit: str) -> str:
-    if value is None:
-        return "not known"
-    if unit == "share":
-        return percent(value)
-    return f"{value:,.6g}{f' {unit}' if unit else ''}"
+def _value(check: Mapping[str, Any]) -> str:
+    return "not known" if check["value"] is None else amount(check["value"], check["unit"])
 
 
 def _wanted(check: Mapping[str, Any]) -> str:
     ends = [(word, check[key]) for word, key in (("at least", "min"), ("at most", "max")) if check[key] is not None]
-    return " and ".join(f"{word} {written(value, check['unit'])}" for word, value in ends) or "a value"
+    return " and ".join(f"{word} {amount(value, check['unit'])}" for word, value in ends) or "a value"
 
 
 def _policy(policy: Mapping[str, Any]) -> list[str]:
@@ -65,8 +65,8 @@ def _policy(policy: Mapping[str, Any]) -> list[str]:
 
 def _section(place: int, out: Mapping[str, Any]) -> Section:
     rows = [
-        (clean(check["name"], TEXT_LIMIT), check["outcome"], check["mode"], written(check["value"], check["unit"]), _wanted(check), clean(check["message"], TEXT_LIMIT))
-        for check in out["checks"][:ROWS_SHOWN]
+        (clean(check["name"], NAME_LIMIT), check["outcome"], check["mode"], _value(check), _wanted(check), clean(check["message"], TEXT_LIMIT))
+        for check in out["checks"][:CHECKS_SHOWN]
     ]  # fmt: skip
     columns = (
         Column("limit"),
@@ -78,10 +78,10 @@ def _section(place: int, out: Mapping[str, Any]) -> Section:
     )
     places = [
         (
-            clean(check["name"], TEXT_LIMIT),
+            clean(check["name"], NAME_LIMIT),
             one["kind"],
-            clean_path(one["name"], TEXT_LIMIT),
-            clean(one.get("note") or "", TEXT_LIMIT),
+            clean_path(one["name"], NAME_LIMIT),
+            clean(one.get("note") or "", NAME_LIMIT),
         )
         for check in out["checks"]
         for one in check["places"]
@@ -89,7 +89,7 @@ def _section(place: int, out: Mapping[str, Any]) -> Section:
     places_columns = (Column("limit"), Column("kind", "word"), Column("where"), Column("note"))
     tables = [
         Grid("Limits", "The limits, in the order of the policy.", columns, rows),
-        Grid("Where to look", "Where to look, for limits that are missed.", places_columns, places[: 2 * ROWS_SHOWN]),
+        Grid("Where to look", "Where to look, for limits that are missed.", places_columns, places[:PLACES_SHOWN]),
     ]
     return Section(
         f"out-{place}", clean_path(out["out"], 40), "Passed." if out["passed"] else "Not passed.", tables=tables

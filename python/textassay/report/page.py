@@ -22,7 +22,7 @@ TEXT_LIMIT = 160
 
 ROWS_SHOWN = 50
 
-_WHOLE = 1 << 20
+SENTENCE_LIMIT = 2000
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _environment() -> jinja2.Environment:
 
 def _printable(value: Any) -> Any:
     """What a template prints: no control or format character gets through, wherever it comes from."""
-    return clean(value, _WHOLE) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return clean(value, SENTENCE_LIMIT) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _policy(style: str, script: str) -> str:

@@ -58,6 +58,9 @@ SHOWN_BINS = 64
 LEAST_BINS = 4
 MONTHS_DRAWN = 120
 
+BATCH_COLUMNS = ("entropy_bits", "n_tokens")
+"""Those that the page looks at."""
+
 Columns = Mapping[str, NDArray[Any]]
 
 
@@ -357,7 +360,7 @@ def _signals(documents: Mapping[str, Any]) -> Grid:
 def _batches(about: Mapping[str, Any], pieces: Iterable[Columns]) -> dict[str, Any]:
     n, tokens, floor = about["n_batches"], about["batch_tokens"], about.get("entropy_floor")
     entropy = about["distributions"]["batch_entropy_bits"]["quantiles"]
-    text = f"{_batches_counted(n)} of {number(tokens)} tokens"
+    text = f"{counted(n, 'batch', 'batches')} of {number(tokens)} tokens"
     text += (
         "."
         if entropy["0.5"] is None
@@ -365,7 +368,7 @@ def _batches(about: Mapping[str, Any], pieces: Iterable[Columns]) -> dict[str, A
     )
     if floor is not None:
         short = about["below_floor_short"]
-        text += f" {_batches_counted(about['below_floor'])} below the floor of {floor:g} bits"
+        text += f" {counted(about['below_floor'], 'batch', 'batches')} below the floor of {floor:g} bits"
         text += f", {number(short)} of them short rests of files." if short else "."
     found, is_full = tracked(pieces, n, tokens)
     return {
@@ -373,10 +376,6 @@ def _batches(about: Mapping[str, Any], pieces: Iterable[Columns]) -> dict[str, A
         "figures": _track(found, is_full, floor),
         "worst": _worst_batches(about.get("worst", []), floor),
     }
-
-
-def _batches_counted(n: int | None) -> str:
-    return f"{number(n)} batch{'' if n == 1 else 'es'}"
 
 
 def tracked(pieces: Iterable[Columns], n: int, batch_tokens: int) -> tuple[Track | None, bool]:
@@ -388,7 +387,7 @@ def tracked(pieces: Iterable[Columns], n: int, batch_tokens: int) -> tuple[Track
     lows, highs = np.full((2, width), np.inf), np.full((2, width), -np.inf)
     row = 0
     for piece in pieces:
-        entropy, tokens = (np.asarray(piece[name], np.float64) for name in ("entropy_bits", "n_tokens"))
+        entropy, tokens = (np.asarray(piece[name], np.float64) for name in BATCH_COLUMNS)
         places = (np.arange(row, row + len(entropy)) * width // max(n, 1)).clip(0, width - 1)
         row += len(entropy)
         known = ~np.isnan(entropy)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from textassay.formatting import counted, decimal, number
+from textassay.formatting import clean, counted, decimal, number
 from textassay.report.answer import percent
-from textassay.report.chart import drawing_style, minus
-from textassay.report.figures import BELOW, Axis, Change, Curve, series
-from textassay.report.page import ROWS_SHOWN, Card, Column, Grid, Picture, Section, sectioned_page
+from textassay.report.chart import drawing_style
+from textassay.report.figures import Axis, Change, series
+from textassay.report.page import ROWS_SHOWN, TEXT_LIMIT, Card, Column, Grid, Picture, Section, sectioned_page
 from textassay.report.retention import retention_picture
 
 SCHEMA = "textassay.simulation/1"
@@ -114,15 +114,13 @@ def _panel(
     if not known:
         return []
     values = np.array([generations[place][name] for place in known], np.float64)
-    line = Curve("", "corpus", np.array(known, np.float64), values, BELOW)
+    line = (np.array(known, np.float64), values)
     description = f"{title}: {values[0]:.4g} at first, {values[-1]:.4g} at last."
     return [
         Picture(
             title,
             "",
-            series(
-                f"panel-{name.replace('_', '-')}", description, labels, [line], Axis(unit), changes, limits.get(name)
-            ),
+            series(f"panel-{name.replace('_', '-')}", description, labels, line, Axis(unit), changes, limits.get(name)),
         )
     ]
 
@@ -149,11 +147,17 @@ def _table(generations: Sequence[Mapping[str, Any]]) -> Grid:
 
 def _settings(settings: Mapping[str, Any]) -> Grid:
     rows = [
-        (name.replace("_", " "), minus(str(value)))
-        for name, value in settings.items()
+        (name.replace("_", " "), _setting(value))
+        for name, value in list(settings.items())[:ROWS_SHOWN]
         if not isinstance(value, Mapping)
     ]
     return Grid("Settings", "docs/simulation.md explains each.", (Column("setting"), Column("value")), rows)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        value = ", ".join(map(str, value))
+    return clean("none" if value in (None, "") else str(value), TEXT_LIMIT)
 
 
 def _performance(found: Mapping[str, Any] | None) -> str:
