@@ -6,7 +6,7 @@ from typing import Any
 
 from textassay.formatting import clean, clean_path, counted, decimal, number, size
 from textassay.provenance import LABELS, SYNTHETIC
-from textassay.report.page import TEXT_LIMIT, Fact, Part, Step, parts_of
+from textassay.report.page import NO_BREAK, TEXT_LIMIT, Fact, Part, Step, parts_of
 from textassay.share import BLIND_BELOW
 
 LABEL_WORDS = {
@@ -32,11 +32,11 @@ def percent(value: float | None) -> str:
         return "–"
     share = 100 * value
     if 0 < share < 0.01:
-        return "less than 0.01 %"
+        return f"less than 0.01{NO_BREAK}%"
     if 99.99 < share < 100:
-        return "more than 99.99 %"
+        return f"more than 99.99{NO_BREAK}%"
     digits = 2 if share < 1 or 99 < share < 100 else 1 if share < 10 or 90 < share < 100 else 0
-    return f"{share:.{digits}f} %" if share not in (0, 100) else f"{share:.0f} %"
+    return f"{share:.0f}{NO_BREAK}%" if share in (0, 100) else f"{share:.{digits}f}{NO_BREAK}%"
 
 
 def corpus_name(paths: Sequence[str]) -> str:

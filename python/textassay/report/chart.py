@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from textassay.formatting import clean
+from textassay.report.page import NO_BREAK
 
 WIDTH, HEIGHT = 360, 230
 """In the unit of the view box; about a CSS pixel where the chart is shown."""
@@ -139,7 +140,7 @@ class Chart:
 
     def say(self, text: str, x: float, y: float, role: str, **more: Any) -> None:
         """Words at a place in the data; `dx` and `dy` move them by units of the view box."""
-        text = clean(text, LONGEST_LABEL)  # a control character would be no XML
+        text = clean(text.replace(NO_BREAK, " "), LONGEST_LABEL)  # a control character would be no XML
         offset = (more.pop("dx", 0), more.pop("dy", 0))
         more = {"ha": "left", "va": "center"} | more
         self.axes.annotate(

@@ -1,6 +1,7 @@
 """The page of a gate, from the JSON document that `textassay gate` writes."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from textassay.formatting import clean, clean_path, counted
@@ -76,7 +77,7 @@ def _section(place: int, out: Mapping[str, Any]) -> Section:
         Column("wanted", "word"),
         Column("what it is of"),
     )
-    places = [
+    places = (
         (
             clean(check["name"], NAME_LIMIT),
             one["kind"],
@@ -85,11 +86,16 @@ def _section(place: int, out: Mapping[str, Any]) -> Section:
         )
         for check in out["checks"]
         for one in check["places"]
-    ]
+    )
     places_columns = (Column("limit"), Column("kind", "word"), Column("where"), Column("note"))
     tables = [
         Grid("Limits", "The limits, in the order of the policy.", columns, rows),
-        Grid("Where to look", "Where to look, for limits that are missed.", places_columns, places[:PLACES_SHOWN]),
+        Grid(
+            "Where to look",
+            "Where to look, for limits that are missed.",
+            places_columns,
+            list(islice(places, PLACES_SHOWN)),
+        ),
     ]
     return Section(
         f"out-{place}", clean_path(out["out"], 40), "Passed." if out["passed"] else "Not passed.", tables=tables

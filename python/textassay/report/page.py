@@ -23,6 +23,7 @@ TEXT_LIMIT = 160
 ROWS_SHOWN = 50
 
 SENTENCE_LIMIT = 2000
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,12 @@ def _environment() -> jinja2.Environment:
 
 
 def _printable(value: Any) -> Any:
-    """What a template prints: no control or format character gets through, wherever it comes from."""
-    return clean(value, SENTENCE_LIMIT) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """What a template prints: no control or format character gets through, wherever it comes from, and of other spaces than the
+    plain one only that which holds a figure and its unit together.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return NO_BREAK.join(clean(part, SENTENCE_LIMIT) for part in value[:SENTENCE_LIMIT].split(NO_BREAK))
 
 
 def _policy(style: str, script: str) -> str:
