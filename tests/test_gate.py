@@ -18,7 +18,7 @@ import textassay as ta
 from textassay.cli.app import app
 from textassay.comparison import compare
 from textassay.errors import FolderError, InputError, UsageError
-from textassay.gate_policy import COMPARED, Policy, default_text
+from textassay.gate_policy import COMPARED, GatePolicy, default_text
 from textassay.gate_reports import junit, markdown
 from textassay.gating import Check, GateResult, gate, gate_all
 from textassay.merging import merge_profiles, write_merged
@@ -33,8 +33,8 @@ SEA = "The old man did not know what the grey sea would bring to him that long c
 FLAT = "sea sea sea sea sea sea sea sea sea sea sea sea sea sea sea sea sea sea sea sea. "
 
 
-def policy(text: str) -> Policy:
-    return Policy.parse(text)
+def policy(text: str) -> GatePolicy:
+    return GatePolicy.parse(text)
 
 
 def check_of(out, text: str, **more) -> Check:
@@ -432,8 +432,8 @@ def test_any_figure_of_the_summary(novels):
 
 
 def test_the_default_policy():
-    found = Policy.default()
-    assert found == Policy.parse(default_text(), "the default policy")
+    found = GatePolicy.default()
+    assert found == GatePolicy.parse(default_text(), "the default policy")
     limits = {limit.name: (limit.min, limit.max, limit.mode) for limit in found.limits}
     assert limits == {
         "damaged_files": (None, 0, "enforce"),
@@ -443,7 +443,7 @@ def test_the_default_policy():
         "human_anchor_share": (0.1, None, "enforce"),
     }
     bare = "[damaged_files]\n[malformed_share]\n[synthetic_ratio]\n[human_anchor_share]"
-    assert Policy.parse(bare).limits == found.limits, "the file says what holds anyway"
+    assert GatePolicy.parse(bare).limits == found.limits, "the file says what holds anyway"
 
 
 def test_modes_and_a_table_of_another_command():
@@ -500,7 +500,7 @@ def test_bad_policies_are_refused(text, tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as raised:
-        Policy.load(path)
+        GatePolicy.load(path)
     assert str(path) in str(raised.value) and BAD[text] in str(raised.value)
 
 
@@ -509,7 +509,7 @@ def test_files_that_are_no_policies(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b"# \xe9")
     for name, reason in (("large", "at most"), ("latin", "utf-8"), ("none", "No such file")):
         with pytest.raises(UsageError, match=rf"{name}\.toml.*{reason}"):
-            Policy.load(tmp_path / f"{name}.toml")
+            GatePolicy.load(tmp_path / f"{name}.toml")
 
 
 # --- folders
@@ -651,7 +651,7 @@ def test_exit_codes(novels, tmp_path):
 
 def test_print_policy(tmp_path):
     done = run("gate", "--print-policy")
-    assert done.exit_code == 0 and Policy.parse(done.stdout) == Policy.parse(default_text())
+    assert done.exit_code == 0 and GatePolicy.parse(done.stdout) == GatePolicy.parse(default_text())
 
 
 def test_the_worst_of_several_decides(novels, labelled, tmp_path):
@@ -751,4 +751,4 @@ def test_policies_in_the_documentation():
     blocks = [part.partition("```")[0] for part in text.split("```toml\n")[1:]]
     assert len(blocks) == 2 and default_text() in blocks
     for block in blocks:
-        assert Policy.parse(block).limits
+        assert GatePolicy.parse(block).limits

@@ -6,6 +6,7 @@ import math
 import random
 import statistics
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from implementations import backend_module
 from test_cli import textassay
 from textassay import UsageError, _backend, answer_with_model, build_anchor, load_anchor, make_probes, score_probes
 from textassay.errors import InputError, OutputError
+from textassay.simulate import Settings, simulate_corpus
 from textassay.tail_probes import GAP, _Words, decade_of, read_answers, read_probes, wilson, write_probes
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "or", "il")]
 
@@ -180,6 +184,20 @@ def test_a_collapsed_model_scores_lower_decade_by_decade(corpus, probes):
     tails = [scores[name]["tail"]["accuracy"] for name in ("full", "collapsed-10", "collapsed-100")]
     assert tails[0] > tails[1] + 0.05 > tails[2] + 0.1
     assert scores["full"]["tail"]["interval"][0] > scores["collapsed-100"]["tail"]["interval"][1]
+
+
+def test_generations_of_a_simulation_score_lower_and_lower(tmp_path):
+    """Models made of what a simulation wrote, asked about passages that none of them saw."""
+    settings = Settings(generations=4, tokens=400_000, tail_mass=0.2)
+    simulate_corpus(EXAMPLES / "sample.jsonl.zst", tmp_path / "out", settings=settings, write_text=True)
+    tails, probes = [], None
+    for generation in (0, 1, 4):
+        path = tmp_path / f"{generation}.anchor"
+        build_anchor(tmp_path / f"out/text/generation-{generation:04d}.jsonl.zst", path, tail_mass=0.2)
+        probes = probes or make_probes(EXAMPLES / "shards", path, per_decade=80)[0]
+        tails.append(score_probes(probes, answer_with_model(path, probes))["tail"])
+    assert tails[0]["accuracy"] > tails[1]["accuracy"] > tails[2]["accuracy"]
+    assert tails[0]["interval"][0] > tails[2]["interval"][1]
 
 
 # Scores

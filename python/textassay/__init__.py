@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from textassay.filtering import filter_shards
-    from textassay.gate_policy import Policy
+    from textassay.gate_policy import GatePolicy
     from textassay.gating import GateResult, gate
     from textassay.illustration import illustrate
     from textassay.labels import take_labels
@@ -56,11 +56,11 @@ _HOME = {
     "Comparison": "comparison",
     "Detector": "detector",
     "FolderError": "errors",
+    "GatePolicy": "gate_policy",
     "GateResult": "gating",
     "InputError": "errors",
     "MixPolicy": "mixing",
     "OutputError": "errors",
-    "Policy": "gate_policy",
     "Profile": "profile",
     "ProfileError": "errors",
     "ProvenanceClassifier": "classifier",
@@ -110,11 +110,11 @@ __all__ = [
     "Comparison",
     "Detector",
     "FolderError",
+    "GatePolicy",
     "GateResult",
     "InputError",
     "MixPolicy",
     "OutputError",
-    "Policy",
     "Profile",
     "ProfileError",
     "ProvenanceClassifier",

@@ -136,7 +136,7 @@ class ComparisonLimit(Limit):
 
 
 @dataclass(frozen=True)
-class Policy:
+class GatePolicy:
     """Limits, in the order of the file, and what a scan is compared with where a limit asks for it."""
 
     limits: tuple[Limit, ...]
@@ -145,14 +145,14 @@ class Policy:
     """The file, for messages."""
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> "Policy":
+    def load(cls, path: str | PathLike[str]) -> "GatePolicy":
         """Reads a TOML file; paths in it are relative to its folder. Raises `UsageError` naming the file and the key on
         anything unknown or wrong in it.
         """
         return _parse(read_policy(path), fspath(path), Path(path).parent)
 
     @classmethod
-    def parse(cls, text: str, origin: str = "policy") -> "Policy":
+    def parse(cls, text: str, origin: str = "policy") -> "GatePolicy":
         """The policy of a TOML text."""
         try:
             content = tomllib.loads(text)
@@ -161,7 +161,7 @@ class Policy:
         return _parse(content, origin, Path())
 
     @classmethod
-    def default(cls) -> "Policy":
+    def default(cls) -> "GatePolicy":
         """What holds where nobody gives a policy: `default_text()`."""
         return cls.parse(default_text(), "the default policy")
 
@@ -183,7 +183,7 @@ def default_text() -> str:
 # --- from TOML to limits
 
 
-def _parse(content: Mapping[str, Any], origin: str, folder: Path) -> Policy:
+def _parse(content: Mapping[str, Any], origin: str, folder: Path) -> GatePolicy:
     check_keys(content, (*gate_keys(), MIX), origin)
     top = _Table({key: content[key] for key in ("mode", "reference") if key in content}, origin, "", "enforce", folder)
     mode, reference = top.mode(), top.path("reference")
@@ -200,7 +200,7 @@ def _parse(content: Mapping[str, Any], origin: str, folder: Path) -> Policy:
         raise UsageError(f"{origin}: no limit: a policy without one would let everything pass")
     if len(limits) > MAX_LIMITS:
         raise UsageError(f"{origin}: {len(limits)} limits: wanted at most {MAX_LIMITS}")
-    return Policy(tuple(limits), reference, origin)
+    return GatePolicy(tuple(limits), reference, origin)
 
 
 def gate_keys() -> tuple[str, ...]:

@@ -25,11 +25,11 @@ from textassay.gate_policy import (
     ComparisonLimit,
     EstimateLimit,
     FigureLimit,
+    GatePolicy,
     LabelLimit,
     Limit,
     MalformedLimit,
     Mode,
-    Policy,
     SignalLimit,
 )
 from textassay.profile_source import ProfileSource
@@ -90,7 +90,7 @@ class GateResult:
 
 def gate(
     out: str | PathLike[str],
-    policy: Policy | str | PathLike[str] | None = None,
+    policy: GatePolicy | str | PathLike[str] | None = None,
     *,
     reference: ProfileSource | None = None,
     read_documents: bool = True,
@@ -109,18 +109,24 @@ def gate(
 
 def gate_all(
     outs: Iterable[str | PathLike[str]],
-    policy: Policy | str | PathLike[str] | None = None,
+    policy: GatePolicy | str | PathLike[str] | None = None,
     *,
     reference: ProfileSource | None = None,
     read_documents: bool = True,
 ) -> list[GateResult]:
     """The same of several folders, in their order."""
-    used = Policy.default() if policy is None else policy if isinstance(policy, Policy) else Policy.load(policy)
+    used = (
+        GatePolicy.default()
+        if policy is None
+        else policy
+        if isinstance(policy, GatePolicy)
+        else GatePolicy.load(policy)
+    )
     default = used.reference if reference is None else reference
     return [_Gate(ScanResults(out), default, read_documents).result(used) for out in outs]
 
 
-def report(results: Sequence[GateResult], policy: Policy) -> dict[str, Any]:
+def report(results: Sequence[GateResult], policy: GatePolicy) -> dict[str, Any]:
     """The JSON document that `textassay gate --json` prints."""
     return {
         "schema": SCHEMA,
@@ -159,7 +165,7 @@ class _Gate:
         self._read_documents = read_documents
         self._comparisons: dict[str, Comparison] = {}
 
-    def result(self, policy: Policy) -> GateResult:
+    def result(self, policy: GatePolicy) -> GateResult:
         for limit in policy.limits:
             if isinstance(limit, ComparisonLimit):
                 with suppress(_NoData):

@@ -60,7 +60,7 @@ def gate(
     from textassay.atomic import replacing
     from textassay.errors import ProfileError, UsageError
     from textassay.folder import json_text
-    from textassay.gate_policy import Policy, default_text
+    from textassay.gate_policy import GatePolicy, default_text
     from textassay.gate_reports import html, markdown
     from textassay.gate_reports import junit as junit_of
     from textassay.gating import gate_all, report
@@ -76,7 +76,7 @@ def gate(
     summary = os.environ.get(SUMMARY_VARIABLE)
     if github_summary and not summary:
         raise UsageError(f"--github-summary: the variable {SUMMARY_VARIABLE} names no file")
-    used = Policy.default() if policy is None else Policy.load(policy)
+    used = GatePolicy.default() if policy is None else GatePolicy.load(policy)
     try:
         results = gate_all(outs, used, reference=reference, read_documents=read_documents)
     except ProfileError as error:

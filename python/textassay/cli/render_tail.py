@@ -67,7 +67,7 @@ def decade_range(decade: int) -> str:
 
 def print_score(found: Mapping[str, Any]) -> None:
     """Prints what `tail_probes.score_probes` returned."""
-    columns = (("", LABEL), ("seen in the anchor", "", "right"), ("items", "", "right"), ("right", FIGURE, "right"))
+    columns = (("", LABEL), ("in the anchor", "", "right"), ("items", "", "right"), ("right", FIGURE, "right"))
     table = table_of("Tail score", *columns, ("95 %", "", "right"), ("chance", NOTE, "right"), ("", NOTE))
     for row in found["strata"]:
         place = (row["kind"], decade_range(row["decade"]), number(row["n_items"]))
@@ -75,7 +75,7 @@ def print_score(found: Mapping[str, Any]) -> None:
     lines: list[RenderableType] = [table]
     for name, label in (("tail", "tail"), ("all", "all")):
         if (mean := found[name]) is not None:
-            table.add_row(label, "", "", *_score_cells(mean), "mean of its rows")
+            table.add_row(label, "", "", *_score_cells(mean), "mean")
             above = f"{label}: {share(mean['above_chance'])} of the way from chance to all right"
             lines.append(Text(above, FIGURE if name == "tail" else NOTE))
     if missing := found["n_items"] - found["n_answered"]:
@@ -85,4 +85,4 @@ def print_score(found: Mapping[str, Any]) -> None:
 
 def _score_cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
     low, high = row["interval"]
-    return share(row["accuracy"]), f"{100 * low:.1f}–{100 * high:.1f} %", share(row["chance"])
+    return f"{100 * row['accuracy']:.1f} %", f"{100 * low:.0f}–{100 * high:.0f} %", f"{100 * row['chance']:.0f} %"
