@@ -461,6 +461,8 @@ def test_pages_of_next_to_nothing(shard, tmp_path):
     for tokens in ("byte", "char"):
         ta.scan(shard("a.jsonl", ["a few words\x00\x07"]), tmp_path / tokens, tokens=tokens)
         assert "\\x00" in Parsed((tmp_path / tokens / "report.html").read_text()).text()
+    ta.scan(shard("a.jsonl", ["a few words"]), tmp_path / "bigram", tokens="bigram")
+    assert "2-grams" in Parsed((tmp_path / "bigram/report.html").read_text()).text()
     ta.scan(shard("a.jsonl", ["a few"]), tmp_path / "signals", signals="marker_rate", detector=None, documents="none")
     assert "Nothing looked for synthetic text" in Parsed((tmp_path / "signals/report.html").read_text()).text()
 
@@ -952,7 +954,7 @@ def browser():
 @pytest.mark.parametrize("screen", SCREENS)
 def test_in_a_browser(browser, out, tmp_path, screen, scheme):
     """No dialog, nothing on the console, no request but for the page; nothing hangs over the side. Set
-    TEXTASSAY_SCREENSHOTS to a folder to look at it.
+    REPORT_SCREENSHOTS to a folder to look at it.
     """
     context = browser.new_context(viewport=SCREENS[screen], color_scheme=scheme)
     tab, events = context.new_page(), []
@@ -967,7 +969,7 @@ def test_in_a_browser(browser, out, tmp_path, screen, scheme):
     assert (int(red) < 64) == dark
     # Where styles were refused, paths would be black and text of the browser's own size.
     assert tab.evaluate("getComputedStyle(document.querySelector('.stroke-corpus')).stroke") != "none"
-    folder = Path(os.environ.get("TEXTASSAY_SCREENSHOTS", tmp_path))
+    folder = Path(os.environ.get("REPORT_SCREENSHOTS", tmp_path))
     tab.screenshot(path=folder / f"report-{screen}-{scheme}.png", full_page=True)
     assert (folder / f"report-{screen}-{scheme}.png").stat().st_size > 50_000
     context.close()

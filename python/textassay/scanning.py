@@ -152,8 +152,9 @@ def scan(
     """Scans JSONL shards (plain, zstd, gzip) and returns their profile with its views.
 
     `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
-    profile.tap, documents/, batches, errors.jsonl, manifest.json and, unless `report` is False, report.html are written
-    there, whole or not at all; without it nothing is written. The report needs jinja2 and matplotlib. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
+    profile.tap, documents/, batches, errors.jsonl, manifest.json and, unless `report` is False, report.html (which needs
+    jinja2 and matplotlib) are written there, whole or not at all; without it nothing is written.
+    `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
     perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds

@@ -23,7 +23,7 @@ LEAST_TOKENS = 0.01
 
 SOURCES_NAMED = 3
 
-TOKEN_WORDS = {"word": "word", "byte": "byte", "char": "character"}
+TOKEN_WORDS = {"word": "word", "byte": "byte", "char": "character", "bigram": "2-gram"}
 
 
 def percent(value: float | None) -> str:
@@ -89,7 +89,7 @@ def what_it_is(summary: Mapping[str, Any]) -> list[str]:
         )
     if corpus["n_tokens"]:
         sentences.append(
-            f"They use {number(corpus['n_types'])} different {unit}s; {percent(_ratio(corpus['hapaxes'], corpus['n_types']))} of those occur "
+            f"They use {number(corpus['n_types'])} different {unit}s; {percent(ratio(corpus['hapaxes'], corpus['n_types']))} of those occur "
             f"only once. The next {unit} would be a new one with {percent(corpus['good_turing_unseen'])}."
         )
         sentences.append(
@@ -100,7 +100,7 @@ def what_it_is(summary: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _ratio(part: float, whole: float) -> float | None:
+def ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
@@ -138,7 +138,7 @@ def label_parts(summary: Mapping[str, Any]) -> list[Part]:
     whole = provenance["corpus"]["tokens"]
     return parts_of(
         [
-            (LABEL_WORDS[label], role_of(label), rows[label]["tokens"], percent(_ratio(rows[label]["tokens"], whole)))
+            (LABEL_WORDS[label], role_of(label), rows[label]["tokens"], percent(ratio(rows[label]["tokens"], whole)))
             for label in LABELS
         ]
     )
@@ -176,7 +176,7 @@ def _of(part: int, whole: int) -> str:
     if part == 0:
         return "no document is"
     verb = "is" if part == 1 else "are"
-    return f"{counted(part, 'document')} ({percent(_ratio(part, whole))}) {verb}"
+    return f"{counted(part, 'document')} ({percent(ratio(part, whole))}) {verb}"
 
 
 def _fraction(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -166,7 +166,7 @@ def _series(
         f"{label}: {decimal(value)}" for label, value in list(zip(labels, values, strict=True))[:ROWS_SHOWN]
     )
     return [
-        Picture(title, "", series(f"series-{name.replace('_', '-')}", description, labels, line, Axis(unit), marks))
+        Picture(title, "", series(f"series-{name.replace('_', '-')}", description, labels, line, "", Axis(unit), marks))
     ]
 
 

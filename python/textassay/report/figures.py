@@ -309,6 +309,7 @@ def series(
     description: str,
     labels: Sequence[str],
     line: tuple[Floats, Floats],
+    x: str,
     y: Axis,
     changes: Sequence[Change] = (),
     limit: float | None = None,
@@ -328,16 +329,11 @@ def series(
     if limit is not None:
         chart.line([-0.15, n - 1 + 0.15], [limit, limit], "warning", 1.2)
         chart.say(f"limit {limit:g}", n - 1, limit, "warning", dy=3, ha="right", va="bottom", fontweight="bold")
-    x, values = thinned(*line)
-    chart.line(x, values, "corpus")
+    places, values = thinned(*line)
+    chart.line(places, values, "corpus")
     if n <= MARKED:
-        chart.dots(x, values, "corpus", 4.5)
+        chart.dots(places, values, "corpus", 4.5)
     for place in range(0, n, max(1, -(-n // 6))):
         chart.say(labels[place], place, bottom, "muted", dy=-6, ha="center", va="top")
-    chart.name_axes(x_name(labels), y.name, 19)
+    chart.name_axes(x, y.name, 19)
     return chart.svg(name, description)
-
-
-def x_name(labels: Sequence[str]) -> str:
-    """Numbers are generations; names speak for themselves."""
-    return "generation" if all(label.isdecimal() for label in labels) else ""

@@ -25,6 +25,7 @@ from textassay.report.answer import (
     label_parts,
     lead,
     percent,
+    ratio,
     role_of,
     steps,
     what_it_is,
@@ -481,7 +482,7 @@ def _provenance(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         )
     whole = found["corpus"]
     rows = [
-        (LABEL_WORDS[label], f"{one['documents']:,}", percent(_ratio(one["documents"], whole["documents"])), f"{one['tokens']:,}", percent(_ratio(one["tokens"], whole["tokens"])))
+        (LABEL_WORDS[label], f"{one['documents']:,}", percent(ratio(one["documents"], whole["documents"])), f"{one['tokens']:,}", percent(ratio(one["tokens"], whole["tokens"])))
         for label, one in whole["labels"].items()
     ]  # fmt: skip
     columns = (
@@ -496,10 +497,6 @@ def _provenance(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"text": text, "figures": _months(found["months"]), "tables": [labels, *tables]}
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
-
-
 def _label_grid(kind: str, rows: Sequence[Mapping[str, Any]], others: Mapping[str, Any] | None, caption: str) -> Grid:
     named = [(f"(no {kind})" if row[kind] is None else clean(row[kind], TEXT_LIMIT), row) for row in rows[:ROWS_SHOWN]]
     if others is not None:
@@ -507,7 +504,7 @@ def _label_grid(kind: str, rows: Sequence[Mapping[str, Any]], others: Mapping[st
     cells = []
     for name, row in named:
         tokens = row["tokens"]
-        shares = (percent(_ratio(one["tokens"], tokens)) for one in row["labels"].values())
+        shares = (percent(ratio(one["tokens"], tokens)) for one in row["labels"].values())
         cells.append((name, f"{row['documents']:,}", f"{tokens:,}", _label_bar(row["labels"]), *shares))
     columns = (
         Column(kind),

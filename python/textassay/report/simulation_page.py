@@ -120,7 +120,16 @@ def _panel(
         Picture(
             title,
             "",
-            series(f"panel-{name.replace('_', '-')}", description, labels, line, Axis(unit), changes, limits.get(name)),
+            series(
+                f"panel-{name.replace('_', '-')}",
+                description,
+                labels,
+                line,
+                "generation",
+                Axis(unit),
+                changes,
+                limits.get(name),
+            ),
         )
     ]
 
