@@ -46,6 +46,7 @@ _STYLE = {
 }
 
 _KEPT = ("font-size", "font-weight", "text-anchor", "opacity", "fill-opacity", "stroke-width", "stroke-dasharray")
+_FONT_WEIGHT = re.compile(r"(bold|\d{3}) ")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
 
@@ -191,6 +192,9 @@ def _attributes(element: ElementTree.Element, tag: str, name: str) -> str | None
     style = dict(pair.split(": ", 1) for pair in element.get("style", "").split("; ") if ": " in pair)
     if tag == "path" and "id" not in element.attrib and style.get("fill") == "none" and "stroke" not in style:
         return None
+    weight = _FONT_WEIGHT.match(style.get("font", ""))  # up to matplotlib 3.9 the font is one property
+    if weight is not None:
+        style["font-weight"] = weight[1]
     found: dict[str, str] = {}
     if "id" in element.attrib:
         found["id"] = f"{name}-{element.attrib['id']}"
