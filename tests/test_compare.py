@@ -657,7 +657,7 @@ def test_out_holds_report_and_movers(saved, tmp_path):
     found = ta.compare(saved[0], saved[1])
     first = next(row for row in rows if row["label"] == "model")
     assert (first["token"], first["z"]) == (found.rising[0].token, found.rising[0].z)
-    assert sorted(p.name for p in out.iterdir()) == ["comparison.json", "movers.parquet"]
+    assert sorted(p.name for p in out.iterdir()) == ["comparison.json", "movers.parquet", "report.html"]
 
 
 def test_texts_give_passages_and_themes(saved, shard):

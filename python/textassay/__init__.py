@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
+    from textassay.report.writing import write_report
     from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
@@ -93,6 +94,7 @@ _HOME = {
     "score_probes": "tail_probes",
     "take_labels": "labels",
     "weigh_documents": "tail_weights",
+    "write_report": "report.writing",
 }
 
 # Public modules, loaded on first access as well.
@@ -148,6 +150,7 @@ __all__ = [
     "simulate",
     "take_labels",
     "weigh_documents",
+    "write_report",
 ]
 
 

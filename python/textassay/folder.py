@@ -14,19 +14,22 @@ from typing import Any, BinaryIO
 from textassay.atomic import sync_folder
 from textassay.errors import FolderError, OutputError
 
-MANIFEST = "manifest.json"
+MANIFEST, SUMMARY, PROFILE = "manifest.json", "summary.json", "profile.tap"
+ERRORS, REPORT = "errors.jsonl", "report.html"
+COMPARISON, SIMULATION = "comparison.json", "simulation.json"
+BATCHES_PARQUET, BATCHES_JSON = "batches.parquet", "batches.jsonl.zst"
 MANIFEST_SCHEMA = "textassay.manifest/1"
 BIGRAMS = "bigrams.tap"
 OURS = (
-    "summary.json",
-    "profile.tap",
+    SUMMARY,
+    PROFILE,
     BIGRAMS,
     "documents",
-    "batches.parquet",
-    "batches.jsonl.zst",
-    "errors.jsonl",
-    "report.html",
-    "simulation.json",
+    BATCHES_PARQUET,
+    BATCHES_JSON,
+    ERRORS,
+    REPORT,
+    SIMULATION,
     "simulation.svg",
     "generations.parquet",
     "generations.jsonl",

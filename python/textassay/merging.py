@@ -6,10 +6,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from textassay.detector import Detector
+from textassay.detector import package_detector_of
 from textassay.errors import InputError
-from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, PROFILE, REPORT, SUMMARY, OutputFolder
 from textassay.profile import Profile
+from textassay.report import can_report, page_or_warning
 from textassay.summary import ACCOUNTS, DAMAGED_SHOWN, summary_of
 
 
@@ -29,37 +30,48 @@ def merge_profiles(paths: Sequence[str | PathLike[str]]) -> tuple[Profile, dict[
     for file in files[1:]:
         profile.merge_file(file)
     inputs = {"profiles": len(files)} | _added_inputs([Path(path) for path in paths])
-    return profile, summary_of(profile, inputs, {}, _detector_of(profile))
-
-
-def _detector_of(profile: Profile) -> Detector | None:
-    """The one that the profile was made with, if it is the package's own: others are not at hand."""
-    own = Detector.default()
-    return own if profile.configuration.detector == own.digest else None
+    return profile, summary_of(profile, inputs, {}, package_detector_of(profile))
 
 
 def write_merged(
     out: str | PathLike[str], profile: Profile, summary: dict[str, Any], paths: Sequence[str | PathLike[str]]
 ) -> None:
-    """Writes profile.tap, summary.json, bigrams.tap where all of them have one, and a manifest that names the profiles. Raises `FolderError` as a scan does."""
+    """Writes profile.tap, summary.json, report.html, bigrams.tap where all of them have one, and a manifest that names the
+    profiles. Raises `FolderError` as a scan does.
+    """
+    reports = can_report()
     folder = OutputFolder(out)
     try:
-        digest = profile.save(folder.partial / "profile.tap")
+        digest = profile.save(folder.partial / PROFILE)
         bigrams = [Path(path) / BIGRAMS for path in paths]
         if all(file.is_file() for file in bigrams):
             merge_profiles(bigrams)[0].save(folder.partial / BIGRAMS)
-        folder.write_json("summary.json", summary)
-        names = [str(path) for path in paths]
-        folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": names})
+        folder.write_json(SUMMARY, summary)
+        manifest = {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": [str(path) for path in paths]}
+        page = _page(summary, profile, manifest) if reports else None
+        if page is not None:
+            with folder.file(REPORT) as stream:
+                stream.write(page)
+        folder.write_json(MANIFEST, manifest)
         folder.commit()
     except BaseException:
         folder.discard()
         raise
 
 
+def _page(summary: dict[str, Any], profile: Profile, manifest: dict[str, Any]) -> bytes | None:
+    def made() -> bytes:
+        from textassay.report.scan_page import ScanFindings, scan_page
+
+        detector = package_detector_of(profile)
+        return scan_page(ScanFindings(summary, profile, (), manifest, (), detector=detector))
+
+    return page_or_warning(made)
+
+
 def profile_file(path: Path) -> Path:
     """A `.tap` file, or the one in a folder that scan wrote. Raises `InputError` where there is none."""
-    file = path / "profile.tap" if path.is_dir() else path
+    file = path / PROFILE if path.is_dir() else path
     if not file.exists():
         raise InputError(f"{file}: no such profile")
     return file
@@ -83,7 +95,7 @@ def _added_inputs(paths: Sequence[Path]) -> dict[str, Any]:
 def _inputs_beside(path: Path) -> dict[str, Any]:
     """The inputs that the summary in a scan's folder names; nothing for a bare profile."""
     try:
-        content = json.loads((path / "summary.json").read_bytes())
+        content = json.loads((path / SUMMARY).read_bytes())
         return dict(content["inputs"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}

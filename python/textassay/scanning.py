@@ -23,19 +23,35 @@ from textassay.detector import Detector, DetectorChoice, as_detector
 from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
 from textassay.errors import OutputError, OutputWarning, UsageError
 from textassay.fields import parse_field
-from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.folder import (
+    BATCHES_JSON,
+    BATCHES_PARQUET,
+    BIGRAMS,
+    ERRORS,
+    MANIFEST,
+    MANIFEST_SCHEMA,
+    PROFILE,
+    REPORT,
+    SUMMARY,
+    OutputFolder,
+)
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules, labelled_by
+from textassay.report import can_report, has_report, page_or_warning
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
+from textassay.suspects import Suspects
 from textassay.table import Table
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
 MAX_TEXT_FIELDS = 63
 POLL_SECONDS = 0.1
+SUSPECTS_KEPT = 20
+SUSPECT_SIGNALS = ("synthetic_probability", "perplexity", "entropy_bits", "mattr", "burstiness", "marker_rate")
+ERRORS_SHOWN = 30
 
 DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
 DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
@@ -94,6 +110,14 @@ class ScanResult:
         """Malformed records and damaged files: `file`, `line`, `byte_offset`, `reason`."""
         return [json.loads(line) for _, block in self._errors.blocks() for line in block.splitlines()]
 
+    def _repr_html_(self) -> str | None:
+        """For notebooks; None without jinja2 and matplotlib, and then `repr` is shown."""
+        if not has_report():
+            return None
+        from textassay.report.notebook import scan_html
+
+        return scan_html(self.summary)
+
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """Whether a file was damaged, or more records were malformed than the budget allows.
 
@@ -122,13 +146,15 @@ def scan(
     threads: int | None = None,
     documents: DocumentsChoice = "auto",
     bigrams: bool = False,
+    report: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ScanResult:
     """Scans JSONL shards (plain, zstd, gzip) and returns their profile with its views.
 
     `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
-    profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
-    it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
+    profile.tap, documents/, batches, errors.jsonl, manifest.json and, unless `report` is False, report.html (which needs
+    jinja2 and matplotlib) are written there, whole or not at all; without it nothing is written.
+    `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
     perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
@@ -176,7 +202,8 @@ def scan(
         "provenance": _labelling(rules, verdicts, files),
     }
     form = _document_form(documents, out is not None)
-    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, bigrams)
+    reports = report and out is not None and can_report()
+    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, verdicts, reports, bigrams)
     try:
         result = job.run(options, on_progress, started)
     except BaseException as error:
@@ -231,10 +258,15 @@ class _Job:
         out: str | PathLike[str] | None,
         anchor: Anchor | None,
         detector: Detector | None,
+        verdicts: Detector | None,
+        reports: bool,
         wants_bigrams: bool,
     ) -> None:
         self.files = files
-        self.wants_bigrams = wants_bigrams
+        self.reports, self.wants_bigrams = reports, wants_bigrams
+        columns = ["byte_offset", *(name for name in SUSPECT_SIGNALS if name in configuration.signals)]
+        judges = verdicts is not None and form != "none"
+        self.suspects = Suspects(verdicts, SUSPECTS_KEPT, columns) if judges else None
         self.detector = detector
         self.anchor = anchor
         self.names = [file.name for file in files]
@@ -274,6 +306,8 @@ class _Job:
         bigrams = self._count_bigrams(options, on_progress) if self.wants_bigrams else None
         inputs = inputs_of(self.names, outcomes)
         summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
+        if self.suspects is not None:
+            summary["suspects"] = self.suspects.worst(self.names)
         summary["performance"] = _performance(summary, started, options["threads"])
         if self.folder is not None:
             if bigrams is not None:
@@ -306,6 +340,8 @@ class _Job:
         file = event["file"]
         if "documents" in event:
             self.documents.add(file, event["documents"])
+            if self.suspects is not None:
+                self.suspects.add(file, event["documents"])
         if event.get("errors"):
             self.errors.append(file, _error_lines(self.names[file], event["errors"]))
         if "batches" in event:
@@ -331,19 +367,37 @@ class _Job:
     def _write(
         self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], options: Mapping[str, Any]
     ) -> None:
-        digest = profile.save(folder.partial / "profile.tap")
-        folder.write_json("summary.json", summary)
-        with folder.file("errors.jsonl") as stream:
+        digest = profile.save(folder.partial / PROFILE)
+        folder.write_json(SUMMARY, summary)
+        with folder.file(ERRORS) as stream:
             for _, block in self.errors.blocks():
                 stream.write(block)
         if self.form == "jsonl" or not has_pyarrow():
-            with folder.file("batches.jsonl.zst") as stream:
+            with folder.file(BATCHES_JSON) as stream:
                 self.batches.write_json(stream, self.names)
         else:
-            with folder.file("batches.parquet") as stream:
+            with folder.file(BATCHES_PARQUET) as stream:
                 self.batches.write_parquet(stream, self.names)
-        folder.write_json(MANIFEST, self._manifest(options, digest))
+        manifest = self._manifest(options, digest)
+        if self.reports:
+            self._write_report(folder, profile, summary, manifest)
+        folder.write_json(MANIFEST, manifest)
         folder.commit()
+
+    def _write_report(
+        self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], manifest: Mapping[str, Any]
+    ) -> None:
+        def made() -> bytes:
+            from textassay.report.scan_page import ScanFindings, scan_page
+
+            errors = [json.loads(line) for line in self.errors.first_lines(ERRORS_SHOWN)]
+            batches = self.batches.tables()
+            return scan_page(ScanFindings(summary, profile, batches, manifest, errors, self.anchor, self.detector))
+
+        page = page_or_warning(made)
+        if page is not None:
+            with folder.file(REPORT) as stream:
+                stream.write(page)
 
     def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
         settings = {

@@ -35,3 +35,12 @@ class Spool:
         for file, start, length in sorted(self._index):
             self._file.seek(start)
             yield file, self._file.read(length)
+
+    def first_lines(self, n: int) -> list[bytes]:
+        """Up to n lines of text, where blocks are such."""
+        lines: list[bytes] = []
+        for _, block in self.blocks():
+            lines += block.splitlines()[: n - len(lines)]
+            if len(lines) == n:
+                break
+        return lines

@@ -18,6 +18,7 @@ from textassay.cli.filter import filter_
 from textassay.cli.gate import gate
 from textassay.cli.merge import merge
 from textassay.cli.mix import mix
+from textassay.cli.report import report
 from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
@@ -46,6 +47,7 @@ app.command()(reported(mix))
 app.command()(reported(collapse))
 app.command()(reported(simulate))
 app.command()(reported(audit))
+app.command()(reported(report))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 app.add_typer(tail, name="tail")

@@ -13,6 +13,7 @@ from textassay.cli.options import (
     IdField,
     Json,
     MalformedBudget,
+    NoReport,
     Out,
     Quiet,
     Signals,
@@ -65,11 +66,12 @@ def scan(
     bigrams: Annotated[
         bool, typer.Option("--bigrams", help="Count 2-grams, too, in a second pass: for compare, into bigrams.tap.")
     ] = False,
+    no_report: NoReport = False,
     malformed_budget: MalformedBudget = "0",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a corpus. Prints a summary; with -o also writes profile, document rows, batches and errors there."""
+    """Measure a corpus. Prints a summary; with -o also writes profile, document rows, batches, errors and a report there."""
     from textassay import scanning
     from textassay.errors import UsageError
     from textassay.lexicon import load_lexicon
@@ -97,6 +99,7 @@ def scan(
             threads=threads,
             bigrams=bigrams,
             documents=documents,  # type: ignore[arg-type]
+            report=not no_report,
             on_progress=progress,
         )
     _print(result, as_json)
