@@ -80,10 +80,8 @@ def _note_provenance(block, fields, rules, detector, text, rows, state):
     state[KEY_ENDS] = rows.key_ends[row, 2]
 
 
-@inlined
-def _handle_record(
-    block, begin, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
-):
+@kernel
+def _handle_record(block, begin, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state):
     """The record just parsed, which `size` bytes at block[begin] hold; returns as `tally_text`."""
     if state[NEEDED] > len(work.text) - PADDING:
         return NEEDS_TEXT_ROOM
@@ -152,9 +150,7 @@ def scan_lines(
 
 
 @kernel
-def scan_rows(
-    data, cells, first, max_bytes, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
-):
+def scan_rows(data, cells, first, max_bytes, fields, rules, choice, work, batch, batch_tokens, stage, rows, state):
     """Handles rows as `scan_lines` does lines, from the `first` on: why it stopped, and the row to go on with.
 
     `cells`: int64, shape (n, columns, 2), of each row where its values begin and end in `data`. BASE is the offset of the next
@@ -174,9 +170,7 @@ def scan_rows(
             for column in range(fields.n_texts, len(fields.open_at)):
                 longest = max(longest, cells[row, column, 1] - cells[row, column, 0])
             state[NEEDED] = longest + 2 * len(fields.open_at)
-            status = _handle_record(
-                data, 0, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
-            )
+            status = _handle_record(data, 0, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state)
             if status != DONE and status != BATCH_FULL:
                 return status, row
         state[BASE] += size

@@ -154,8 +154,8 @@ class _Lines:
 
     def add_rows(self, columns: Sequence[Any]) -> None:
         """The next rows of a file of rows, as its reader gives them."""
-        data, cells = _cells_of(columns)
         options, tally = self._options, self.tally
+        data, cells = _cells_of(columns, len(self._fields.open_at))
         self.bytes += int((cells[:, : len(options.text_fields), 1] - cells[:, : len(options.text_fields), 0]).sum())
         if len(data) > len(self._rows.id_bytes):
             self._rows = self._rows._replace(id_bytes=np.empty(len(data), np.uint8))
@@ -322,8 +322,10 @@ class _Lines:
         }
 
 
-def _cells_of(columns: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _cells_of(columns: Sequence[Any], n_columns: int) -> tuple[np.ndarray, np.ndarray]:
     """All bytes in one array, and of each row's values where they begin and end in it; -1 and -1: null."""
+    if len(columns) != n_columns:
+        raise ValueError(f"rows: wanted {n_columns} columns")
     n_rows = max(len(column[1]) - 1 for column in columns if column is not None)
     cells = np.full((n_rows, len(columns), 2), -1, np.int64)
     parts, begin = [], 0
@@ -543,7 +545,9 @@ class Scan:
         )  # fmt: skip
         _check(options)
         threads = max(1, min(threads, len(paths)))
-        self._shared = _Shared([os.fsencode(p) if isinstance(p, (str, bytes, os.PathLike)) else p for p in paths], options, threads)
+        self._shared = _Shared(
+            [os.fsencode(p) if isinstance(p, (str, bytes, os.PathLike)) else p for p in paths], options, threads
+        )
         self._running = threads
         self._is_over = False
         for _ in range(threads):
