@@ -9,6 +9,7 @@ import numpy as np
 
 from textassay import _backend
 from textassay.errors import InputError
+from textassay.parquet import MAGIC
 
 BLOCK_BYTES = 4 << 20
 TEXT_JOINT = "\n\n"
@@ -47,6 +48,10 @@ def each_line(source: bytes | int, max_window_log: int, longest: int) -> Iterato
 
 def _opened(source: bytes | int, max_window_log: int) -> Any:
     try:
+        if isinstance(source, bytes):
+            with open(source, "rb") as file:
+                if file.read(len(MAGIC)) == MAGIC:
+                    raise InputError("wanted lines of JSON, found Parquet")
         return _backend.get().Decompressor(source, max_window_log=max_window_log)
     except OSError as error:
         raise InputError(f"it cannot be read: {error}") from error

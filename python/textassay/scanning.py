@@ -37,6 +37,7 @@ from textassay.folder import (
 )
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
+from textassay.parquet import sources_of
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules, labelled_by
 from textassay.report import can_report, has_report, page_or_warning
@@ -149,7 +150,7 @@ def scan(
     report: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ScanResult:
-    """Scans JSONL shards (plain, zstd, gzip) and returns their profile with its views.
+    """Scans shards, JSONL (plain, zstd, gzip) or Parquet, and returns their profile with its views.
 
     `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
     profile.tap, documents/, batches, errors.jsonl, manifest.json and, unless `report` is False, report.html (which needs
@@ -297,7 +298,8 @@ class _Job:
         self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
         self.errors = Spool(partial)
         self.documents = self._document_sink()
-        sources = [file.source for file in self.files]
+        values = (options["provenance"] or {}).get("fields", ())
+        sources = sources_of(self.files, options["text_fields"], options["id_field"], values)
         self.running = _backend.get().Scan(sources, documents=self.form != "none", **options)
         drain(self.running, self.files, self._take, on_progress)
         self.documents.finish()
@@ -323,7 +325,7 @@ class _Job:
         configuration, _ = configure(["n_tokens"], "bigram", *sizes, None)
         plain = {"signals": ["n_tokens"], "tokens": "bigram", "markers": (), "provenance": None}
         plain |= {"anchor": None, "detector": None}
-        sources = [file.source for file in self.files]
+        sources = sources_of(self.files, options["text_fields"], options["id_field"])
         self.running = _backend.get().Scan(sources, documents=False, **{**options, **plain})
         drain(self.running, self.files, lambda event: None, on_progress)
         return Profile.from_state(configuration, self.running.profile())
