@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
+NARROW = 90
+"""Columns of a terminal below which sparklines are shorter, and rows whole."""
 SHOWN = 5
 SHOWN_PARTS = 10
 SHOWN_POINTS = 8
@@ -97,13 +99,14 @@ def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
 
 
 def signal_table(documents: Mapping[str, Mapping[str, Any]], profile: Profile) -> RenderableType:
+    width = SPARK_WIDTH if console().width >= NARROW else SPARK_WIDTH // 2
     columns = (("", LABEL), ("mean", FIGURE, "right"), ("median", "", "right"), ("5 %", NOTE, "right"))
     table = table_of("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
     for name, found in documents.items():
         show = number if is_integer(name) else decimal
         quantiles = [show(found["quantiles"][p]) for p in ("0.5", "0.05", "0.95")]
         nulls = number(found["null"]) if found["null"] else ""
-        table.add_row(name, show(found["mean"]), *quantiles, sparkline(profile.histogram(name)), nulls)
+        table.add_row(name, show(found["mean"]), *quantiles, sparkline(profile.histogram(name), width), nulls)
     return table
 
 
@@ -187,13 +190,11 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
 
 def _fraction_line(found: Mapping[str, Any]) -> Text:
     """The share of synthetic documents that is estimated from all scores, beside the verdicts on single ones."""
-    low, high = share(found["low"]), share(found["high"])
-    line = Text("synthetic  ", LABEL).append(share(found["fraction"]), FIGURE)
-    line.append(
-        f" of {counted(found['n_documents'], 'document')} by the scores of all, 95 % interval {low} to {high}", NOTE
-    )
+    fraction, low, high = (f"{100 * found[name]:.1f}" for name in ("fraction", "low", "high"))
+    line = Text("synthetic  ", LABEL).append(f"{fraction} %", FIGURE)
+    line.append(f" of {counted(found['n_documents'], 'document')} by the scores of all; 95 %: {low}–{high} %", NOTE)
     if found["is_blind"]:
-        line.append("\n           blind below 10 %: no human text of this kind to compare with (--anchor)", NOTE)
+        line.append("\n           blind below 10 %: no human text of its kind was given (--anchor)", NOTE)
     return line
 
 
