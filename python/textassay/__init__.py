@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from textassay.illustration import illustrate
     from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
+    from textassay.metrics import flat_metrics, write_metrics
     from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
@@ -81,6 +82,7 @@ _HOME = {
     "compare": "comparison",
     "compare_timeline": "comparison",
     "filter_shards": "filtering",
+    "flat_metrics": "metrics",
     "gate": "gating",
     "illustrate": "illustration",
     "load_anchor": "anchor",
@@ -93,6 +95,7 @@ _HOME = {
     "score_probes": "tail_probes",
     "take_labels": "labels",
     "weigh_documents": "tail_weights",
+    "write_metrics": "metrics",
 }
 
 # Public modules, loaded on first access as well.
@@ -135,6 +138,7 @@ __all__ = [
     "compare",
     "compare_timeline",
     "filter_shards",
+    "flat_metrics",
     "gate",
     "illustrate",
     "load_anchor",
@@ -148,6 +152,7 @@ __all__ = [
     "simulate",
     "take_labels",
     "weigh_documents",
+    "write_metrics",
 ]
 
 

@@ -26,6 +26,7 @@ from textassay.fields import parse_field
 from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
+from textassay.metrics import flat_metrics
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules, labelled_by
 from textassay.spool import Spool
@@ -93,6 +94,10 @@ class ScanResult:
     def errors(self) -> list[dict[str, Any]]:
         """Malformed records and damaged files: `file`, `line`, `byte_offset`, `reason`."""
         return [json.loads(line) for _, block in self._errors.blocks() for line in block.splitlines()]
+
+    def flat(self) -> dict[str, float]:
+        """The summary's figures by dotted path, for MLflow's `log_metrics` or W&B's `log`: `metrics.flat_metrics`."""
+        return flat_metrics(self.summary)
 
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """Whether a file was damaged, or more records were malformed than the budget allows.
