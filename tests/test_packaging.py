@@ -1,0 +1,85 @@
+"""What goes to the package index: which Pythons get wheels, and what a source distribution must hold. scripts/wheel-check builds and tries them."""
+
+import io
+import re
+import runpy
+import subprocess
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CHECK = runpy.run_path(str(ROOT / "tools" / "check_sdist.py"))
+
+
+def pythons_of_ci() -> set[str]:
+    """As cibuildwheel spells them: cp311, cp314t."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    found = [step["with"]["python-version"] for job in ("gate", "free-threaded") for step in jobs[job]["steps"][1:2]]
+    found += jobs["test"]["strategy"]["matrix"]["python"]
+    return {f"cp{version.replace('.', '')}" for version in found}
+
+
+def test_every_python_that_is_tested_gets_a_wheel():
+    wheels = {name.removesuffix("-manylinux_*") for name in PROJECT["tool"]["cibuildwheel"]["build"].split()}
+    assert wheels == pythons_of_ci() == {"cp311", "cp312", "cp313", "cp314", "cp314t"}
+
+
+def test_classifiers_name_them():
+    named = re.findall(r"Python :: (3\.\d+)'", str(PROJECT["project"]["classifiers"]))
+    assert {f"cp{version.replace('.', '')}" for version in named} == {
+        name for name in pythons_of_ci() if not name.endswith("t")
+    }
+    assert "Typing :: Typed" in PROJECT["project"]["classifiers"]
+
+
+def test_wheels_are_built_natively_on_both_machines():
+    """A wheel without the compiled module must fail its build, and no machine is emulated."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "wheels.yml").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["wheels"]["strategy"]["matrix"]["os"] == ["ubuntu-24.04", "ubuntu-24.04-arm"]
+    settings = PROJECT["tool"]["cibuildwheel"]
+    assert settings["environment"]["TEXTASSAY_REQUIRE_NATIVE"] == "1"
+    assert settings["config-settings"] == {"cmake.define.TEXTASSAY_FETCH": "ON"}
+    assert set(jobs["publish"]["needs"]) == {"wheels", "check", "source"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").iterdir()), ids=lambda path: path.name)
+def test_scripts_parse_and_say_what_they_do(path):
+    subprocess.run(["bash", "-n", path], check=True)
+    assert path.stat().st_mode & 0o111
+    assert path.read_text(encoding="utf-8").splitlines()[1].startswith("# ")
+
+
+# check_sdist
+
+
+def archive(folder: Path, names: set[str]) -> Path:
+    path = folder / "textassay-0.1.0.tar.gz"
+    with tarfile.open(path, "w:gz") as stream:
+        for name in names:
+            stream.addfile(tarfile.TarInfo(f"textassay-0.1.0/{name}"), io.BytesIO())
+    return path
+
+
+def test_a_whole_source_distribution_passes(tmp_path):
+    assert CHECK["faults_of"](archive(tmp_path, CHECK["_needed"]())) == []
+    assert {"csrc/bindings/module.cpp", "cmake/Dependencies.cmake", "python/textassay/py.typed"} <= CHECK["_needed"]()
+
+
+@pytest.mark.parametrize(
+    "missing", ["csrc/bindings/module.cpp", "python/textassay/lexicons/markers-en.txt", "PKG-INFO"]
+)
+def test_what_is_missing_is_named(tmp_path, missing):
+    assert CHECK["faults_of"](archive(tmp_path, CHECK["_needed"]() - {missing})) == [f"{missing} is missing"]
+
+
+@pytest.mark.parametrize(
+    "extra", ["tests/conftest.py", "bench/table.py", "python/textassay/_native.so", "site/index.html"]
+)
+def test_what_does_not_belong_is_named(tmp_path, extra):
+    (fault,) = CHECK["faults_of"](archive(tmp_path, CHECK["_needed"]() | {extra}))
+    assert fault == f"{extra} does not belong there"
