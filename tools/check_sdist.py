@@ -33,7 +33,7 @@ def _needed() -> set[str]:
     found = set(FILES)
     for folder in BUILT_FROM:
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and path.suffix not in GENERATED:
+            if path.is_file() and path.suffix not in GENERATED and "__pycache__" not in path.parts:
                 found.add(path.relative_to(ROOT).as_posix())
     return found
 

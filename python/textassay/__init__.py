@@ -156,14 +156,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"textassay.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'textassay' has no attribute {name!r}")
-    value = getattr(import_module(f"textassay.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or a checker would take every misspelt name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"textassay.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'textassay' has no attribute {name!r}")
+        value = getattr(import_module(f"textassay.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
