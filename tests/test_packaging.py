@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-CHECK = runpy.run_path(str(ROOT / "tools" / "check_sdist.py"))
+CHECK = runpy.run_path(str(ROOT / "tools" / "check_distribution.py"))
 
 
 def pythons_of_ci() -> set[str]:
@@ -54,10 +55,16 @@ def test_scripts_parse_and_say_what_they_do(path):
     assert path.read_text(encoding="utf-8").splitlines()[1].startswith("# ")
 
 
-# check_sdist
+# check_distribution
+
+SOURCES = {*CHECK["FILES"], *CHECK["sources"](*CHECK["BUILT_FROM"])}
+IN_WHEEL = {name.removeprefix("python/") for name in CHECK["sources"]("python")} | {
+    "textassay-0.1.0.dist-info/METADATA"
+}
+COMPILED = "textassay/_native.cpython-311-x86_64-linux-gnu.so"
 
 
-def archive(folder: Path, names: set[str]) -> Path:
+def source_distribution(folder: Path, names: set[str]) -> Path:
     path = folder / "textassay-0.1.0.tar.gz"
     with tarfile.open(path, "w:gz") as stream:
         for name in names:
@@ -65,21 +72,55 @@ def archive(folder: Path, names: set[str]) -> Path:
     return path
 
 
-def test_a_whole_source_distribution_passes(tmp_path):
-    assert CHECK["faults_of"](archive(tmp_path, CHECK["_needed"]())) == []
-    assert {"csrc/bindings/module.cpp", "cmake/Dependencies.cmake", "python/textassay/py.typed"} <= CHECK["_needed"]()
+def wheel(folder: Path, tag: str, names: set[str]) -> Path:
+    path = folder / f"textassay-0.1.0-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as stream:
+        for name in names:
+            stream.writestr(name, b"")
+    return path
+
+
+def test_whole_distributions_pass(tmp_path):
+    faults_of = CHECK["faults_of"]
+    assert faults_of(source_distribution(tmp_path, SOURCES)) == []
+    assert faults_of(wheel(tmp_path, "cp311-cp311-manylinux_2_28_x86_64", IN_WHEEL | {COMPILED})) == []
+    assert faults_of(wheel(tmp_path, "py3-none-any", IN_WHEEL)) == []
+    assert {"csrc/bindings/module.cpp", "cmake/Dependencies.cmake", "python/textassay/py.typed"} <= SOURCES
 
 
 @pytest.mark.parametrize(
     "missing", ["csrc/bindings/module.cpp", "python/textassay/lexicons/markers-en.txt", "PKG-INFO"]
 )
 def test_what_is_missing_is_named(tmp_path, missing):
-    assert CHECK["faults_of"](archive(tmp_path, CHECK["_needed"]() - {missing})) == [f"{missing} is missing"]
+    assert CHECK["faults_of"](source_distribution(tmp_path, SOURCES - {missing})) == [f"{missing} is missing"]
+    name = missing.removeprefix("python/")
+    if name in IN_WHEEL:
+        assert CHECK["faults_of"](wheel(tmp_path, "py3-none-any", IN_WHEEL - {name})) == [f"{name} is missing"]
 
 
 @pytest.mark.parametrize(
     "extra", ["tests/conftest.py", "bench/table.py", "python/textassay/_native.so", "site/index.html"]
 )
 def test_what_does_not_belong_is_named(tmp_path, extra):
-    (fault,) = CHECK["faults_of"](archive(tmp_path, CHECK["_needed"]() | {extra}))
+    (fault,) = CHECK["faults_of"](source_distribution(tmp_path, SOURCES | {extra}))
     assert fault == f"{extra} does not belong there"
+
+
+@pytest.mark.parametrize("extra", ["include/zlib.h", "lib/libz.so", "tests/conftest.py"])
+def test_what_does_not_belong_in_a_wheel_is_named(tmp_path, extra):
+    """Libraries that were fetched for the build install themselves, if they may."""
+    (fault,) = CHECK["faults_of"](wheel(tmp_path, "py3-none-any", IN_WHEEL | {extra}))
+    assert fault == f"{extra} does not belong there"
+
+
+def test_the_compiled_module_is_where_the_tag_says(tmp_path):
+    assert CHECK["faults_of"](wheel(tmp_path, "cp311-cp311-linux_x86_64", IN_WHEEL)) == ["0 compiled modules: wanted 1"]
+    assert CHECK["faults_of"](wheel(tmp_path, "py3-none-any", IN_WHEEL | {COMPILED})) == [
+        "1 compiled modules: wanted 0"
+    ]
+
+
+def test_only_our_component_is_installed():
+    assert PROJECT["tool"]["scikit-build"]["install"] == {"components": ["textassay"]}
+    installs = re.findall(r"^ *install\((.*)\)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert installs and all(one.endswith("COMPONENT textassay") for one in installs)
