@@ -165,7 +165,7 @@ def test_python_blocks_run(page, monkeypatch):
 
 
 def test_there_are_examples():
-    assert {path.stem for path in EXAMPLES} == {"training_loop", "measure_column", "generator_pipeline"}
+    assert {path.stem for path in EXAMPLES} >= {"training_loop", "measure_column", "generator_pipeline"}
     for path in EXAMPLES:
         assert path.name in text_of("cookbook.md")
 

@@ -58,9 +58,10 @@ def test_scripts_parse_and_say_what_they_do(path):
 # check_distribution
 
 SOURCES = {*CHECK["FILES"], *CHECK["sources"](*CHECK["BUILT_FROM"])}
-IN_WHEEL = {name.removeprefix("python/") for name in CHECK["sources"]("python")} | {
-    "textassay-0.1.0.dist-info/METADATA"
+LICENCES = {
+    f"textassay-0.1.0.dist-info/licenses/{name}" for name in ("LICENSE", "NOTICE", *CHECK["sources"]("licenses"))
 }
+IN_WHEEL = {name.removeprefix("python/") for name in CHECK["sources"]("python")} | LICENCES
 COMPILED = "textassay/_native.cpython-311-x86_64-linux-gnu.so"
 
 
@@ -104,6 +105,19 @@ def test_what_is_missing_is_named(tmp_path, missing):
 def test_what_does_not_belong_is_named(tmp_path, extra):
     (fault,) = CHECK["faults_of"](source_distribution(tmp_path, SOURCES | {extra}))
     assert fault == f"{extra} does not belong there"
+
+
+def test_licences_of_what_wheels_carry(tmp_path):
+    """libzstd is BSD-3-Clause: its text has to come along."""
+    assert {name.rpartition("/")[2] for name in LICENCES} == {
+        "LICENSE",
+        "NOTICE",
+        "unicode.txt",
+        "zlib.txt",
+        "zstd.txt",
+    }
+    zstd = {name for name in LICENCES if name.endswith("zstd.txt")}
+    assert CHECK["faults_of"](wheel(tmp_path, "py3-none-any", IN_WHEEL - zstd)) == ["licenses/zstd.txt is missing"]
 
 
 @pytest.mark.parametrize("extra", ["include/zlib.h", "lib/libz.so", "tests/conftest.py"])

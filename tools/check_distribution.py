@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parent.parent
-BUILT_FROM = ("csrc", "cmake", "python")
+BUILT_FROM = ("csrc", "cmake", "licenses", "python")
 FILES = ("CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "PKG-INFO")
 CHECKOUT_ONLY = (".ci", ".github", "bench", "build", "examples", "scripts", "site", "tests", "tools")
 GENERATED = {".so", ".pyc", ".nbi", ".nbc"}
@@ -44,6 +44,9 @@ def _wheel_faults(path: Path) -> list[str]:
     with zipfile.ZipFile(path) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     faults = _missing((name.removeprefix("python/") for name in sources("python")), names)
+    # Wheels carry copies of other people's libraries, and so their licences.
+    licences = {name.partition(".dist-info/licenses/")[2] for name in names}
+    faults += _missing(("LICENSE", "NOTICE", *sources("licenses")), licences)
     for name in sorted(names):
         if not IN_WHEELS.fullmatch(name.partition("/")[0]):
             faults.append(f"{name} does not belong there")

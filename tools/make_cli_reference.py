@@ -90,7 +90,7 @@ def _option(name: str, kind: Any, info: OptionInfo) -> str:
     # In Annotated[...], typer takes what stands first for the default.
     declared = [one for one in (info.default, *(info.param_decls or ())) if isinstance(one, str) and one[0] == "-"]
     declared = declared or [f"--{dashed}/--no-{dashed}" if plain is bool else f"--{dashed}"]
-    value = "" if plain is bool else f" {info.metavar or METAVARS[plain]}"
+    value = "" if plain is bool else f" {info.metavar or METAVARS.get(plain, 'TEXT')}"
     names = sorted(declared, key=lambda one: one.startswith("--"))
     return ", ".join(f"`{one}`" for one in names[:-1] + [names[-1] + value]) + (" …" if is_many else "")
 
