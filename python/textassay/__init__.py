@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from textassay.illustration import illustrate
     from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
+    from textassay.metrics import flat_metrics, write_metrics
     from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
@@ -82,6 +83,7 @@ _HOME = {
     "compare": "comparison",
     "compare_timeline": "comparison",
     "filter_shards": "filtering",
+    "flat_metrics": "metrics",
     "gate": "gating",
     "illustrate": "illustration",
     "load_anchor": "anchor",
@@ -94,6 +96,7 @@ _HOME = {
     "score_probes": "tail_probes",
     "take_labels": "labels",
     "weigh_documents": "tail_weights",
+    "write_metrics": "metrics",
     "write_report": "report.writing",
 }
 
@@ -137,6 +140,7 @@ __all__ = [
     "compare",
     "compare_timeline",
     "filter_shards",
+    "flat_metrics",
     "gate",
     "illustrate",
     "load_anchor",
@@ -150,18 +154,21 @@ __all__ = [
     "simulate",
     "take_labels",
     "weigh_documents",
+    "write_metrics",
     "write_report",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"textassay.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'textassay' has no attribute {name!r}")
-    value = getattr(import_module(f"textassay.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or a checker would take every misspelt name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"textassay.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'textassay' has no attribute {name!r}")
+        value = getattr(import_module(f"textassay.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -37,6 +37,7 @@ from textassay.folder import (
 )
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
+from textassay.metrics import flat_metrics
 from textassay.parquet import sources_of
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules, labelled_by
@@ -118,6 +119,10 @@ class ScanResult:
         from textassay.report.notebook import scan_html
 
         return scan_html(self.summary)
+
+    def flat(self) -> dict[str, float]:
+        """The summary's figures by dotted path, for MLflow's `log_metrics` or W&B's `log`: `metrics.flat_metrics`."""
+        return flat_metrics(self.summary)
 
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """Whether a file was damaged, or more records were malformed than the budget allows.

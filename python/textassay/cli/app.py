@@ -31,7 +31,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 fine, 1 over a limit, 2 usage or configuration, 3 input damaged or malformed beyond the budget, 4 internal error "
     "or disk full, 130 and 143 interrupted.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textassay.cli.errors import DAMAGED, say
+from textassay.cli.metrics import MetricsLabels, MetricsTextfile, metrics_writer
 from textassay.cli.options import (
     DetectorOption,
     FalsePositiveRate,
@@ -68,6 +69,8 @@ def scan(
     ] = False,
     no_report: NoReport = False,
     malformed_budget: MalformedBudget = "0",
+    metrics_textfile: MetricsTextfile = None,
+    metrics_label: MetricsLabels = [],  # noqa: B006
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -79,6 +82,7 @@ def scan(
     if documents not in ("auto", "parquet", "jsonl", "none"):
         raise UsageError(f"--documents {documents}: wanted auto, parquet, jsonl or none")
     budget = parse_budget(malformed_budget)
+    write_metrics = metrics_writer(metrics_textfile, metrics_label)
     with ProgressLine(quiet or as_json) as progress:
         result = scanning.scan(
             inputs,
@@ -102,6 +106,7 @@ def scan(
             report=not no_report,
             on_progress=progress,
         )
+    write_metrics(result.summary)
     _print(result, as_json)
     if result.is_damaged(budget):
         from textassay.cli.render import counted
