@@ -14,6 +14,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from textassay.inputs import Input
 from textassay.provenance import LABELS
 from textassay.table import Table
 
@@ -132,12 +133,11 @@ def column_kinds(signals: Sequence[str], integers: frozenset[str], are_labelled:
 class WrittenDocuments:
     """Writes one file per input into `folder`, in a thread."""
 
-    def __init__(self, folder: Path, names: Sequence[str], kinds: Mapping[str, str], as_parquet: bool) -> None:
-        """`names` are the inputs' names, `kinds` what `column_kinds` gave."""
+    def __init__(self, folder: Path, inputs: Sequence[Input], kinds: Mapping[str, str], as_parquet: bool) -> None:
+        """`kinds` are what `column_kinds` gave."""
         folder.mkdir()
-        self.paths = [
-            folder / file_name(i, name, ".parquet" if as_parquet else ".jsonl.zst") for i, name in enumerate(names)
-        ]
+        suffix = ".parquet" if as_parquet else ".jsonl.zst"
+        self.paths = [folder / file_name(file.position, file.name, suffix) for file in inputs]
         self._open: dict[int, RowFile] = {}
         self._kind = ParquetRows if as_parquet else JsonRows
         self._kinds = kinds

@@ -5,7 +5,7 @@ import stat
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from os import PathLike
 from pathlib import Path
@@ -32,6 +32,8 @@ class Input:
     size: int | None
     """Bytes on disk; None for a pipe."""
     mtime_ns: int | None
+    position: int = 0
+    """Place among all inputs of the work, of which this process may scan a part: what is made of it has this number."""
 
 
 def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Input]:
@@ -52,7 +54,7 @@ def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -
             warnings.warn(f"{entry.name} is the same file as {found[identity].name}: scanned once", InputWarning, 2)
         else:
             found[identity] = entry
-    return list(found.values())
+    return [replace(entry, position=position) for position, entry in enumerate(found.values())]
 
 
 def _expand(item: str) -> Iterator[str]:

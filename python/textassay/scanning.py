@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
@@ -15,26 +15,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textassay import _backend
-from textassay.anchor.anchor import Anchor, as_anchor
+from textassay.anchor.anchor import Anchor
 from textassay.batches import Batches
-from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure, verdicts_of
-from textassay.cpus import usable_cpus
-from textassay.detector import Detector, DetectorChoice, as_detector
+from textassay.configuration import BATCH_TOKENS, MAX_TYPES
+from textassay.detector import DetectorChoice
 from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
 from textassay.errors import OutputError, OutputWarning, UsageError
-from textassay.fields import parse_field
 from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
-from textassay.provenance import ProvenanceRules, labelled_by
+from textassay.provenance import ProvenanceRules
+from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG, ScanSettings, check_settings
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.table import Table
 
-MAX_RECORD_BYTES = 64 << 20
-MAX_WINDOW_LOG = 27
-MAX_TEXT_FIELDS = 63
 POLL_SECONDS = 0.1
 
 DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
@@ -137,60 +133,47 @@ def scan(
     stopping all threads.
     """
     started = time.perf_counter(), time.process_time()
-    used_anchor = as_anchor(anchor)
-    looking = as_detector(detector, tokens, lexicon)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking)
-    fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
-    if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
-        raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
-    rules = ProvenanceRules.load(provenance) if isinstance(provenance, (str, PathLike)) else provenance
-    verdicts = verdicts_of(looking, configuration.signals)
-    if rules is not None:
-        configuration = replace(configuration, provenance=labelled_by(rules, verdicts))
-        if len(fields) + len(rules.fields) > MAX_TEXT_FIELDS:
-            raise UsageError(f"{len(fields)} text fields and {len(rules.fields)} of rules: wanted {MAX_TEXT_FIELDS}")
-    if entropy_floor is not None and not entropy_floor >= 0:
-        raise UsageError(f"entropy_floor={entropy_floor}: wanted bits, from 0")
-    used_threads = usable_cpus() if threads is None else threads
-    check_limits(tokens, max_record_bytes=max_record_bytes, max_window_log=max_window_log, threads=used_threads)
-    files = resolve_inputs(inputs)
-    options = {
-        "signals": list(configuration.signals),
-        "tokens": tokens,
-        "text_fields": fields,
-        "id_field": parse_field(id_field),
-        "markers": used.phrases,
-        "anchor": None if used_anchor is None else used_anchor.for_backend,
-        "detector": None if looking is None else looking.for_backend(),
-        "batch_tokens": batch_tokens,
-        "max_types": max_types,
-        "max_record_bytes": max_record_bytes,
-        "max_window_log": max_window_log,
-        "threads": used_threads,
-        "provenance": _labelling(rules, verdicts, files),
-    }
-    form = _document_form(documents, out is not None)
-    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking)
+    settings = check_settings(
+        signals=signals,
+        tokens=tokens,
+        text_fields=text_fields,
+        id_field=id_field,
+        lexicon=lexicon,
+        anchor=anchor,
+        detector=detector,
+        provenance=provenance,
+        batch_tokens=batch_tokens,
+        entropy_floor=entropy_floor,
+        max_types=max_types,
+        max_record_bytes=max_record_bytes,
+        max_window_log=max_window_log,
+        threads=threads,
+        documents=document_form(documents, out is not None),
+    )
+    return scan_files(resolve_inputs(inputs), settings, out, on_progress, started)
+
+
+def scan_files(
+    files: Sequence[Input],
+    settings: ScanSettings,
+    out: str | PathLike[str] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    started: tuple[float, float] | None = None,
+) -> ScanResult:
+    """`scan`, of files that are known and with settings that are checked. `started` are the times, of the wall and of the
+    CPU, from which on its performance counts.
+    """
+    job = _Job(files, settings, out)
     try:
-        result = job.run(options, on_progress, started)
+        return job.run(on_progress, started or (time.perf_counter(), time.process_time()))
     except BaseException as error:
         job.abandon()
         if isinstance(error, OSError) and out is not None:
             raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
         raise
-    return result
 
 
-def _labelling(
-    rules: ProvenanceRules | None, verdicts: Detector | None, files: Sequence[Input]
-) -> dict[str, Any] | None:
-    if rules is None and verdicts is None:
-        return None
-    suspicion = "" if verdicts is None else verdicts.suspicion
-    return (rules or ProvenanceRules([])).for_inputs([file.name for file in files], suspicion)
-
-
-def _document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
+def document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
     """What "auto" means here. Raises `UsageError` where the choice cannot be had."""
     if choice not in ("auto", "parquet", "jsonl", "memory", "none"):
         raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, memory or none")
@@ -216,23 +199,13 @@ def has_pyarrow() -> bool:
 class _Job:
     """One scan: takes the backend's events apart, keeps what they carry, writes it."""
 
-    def __init__(
-        self,
-        files: Sequence[Input],
-        configuration: Configuration,
-        floor: float | None,
-        form: DocumentsChoice,
-        out: str | PathLike[str] | None,
-        anchor: Anchor | None,
-        detector: Detector | None,
-    ) -> None:
+    def __init__(self, files: Sequence[Input], settings: ScanSettings, out: str | PathLike[str] | None) -> None:
         self.files = files
-        self.detector = detector
-        self.anchor = anchor
+        self.settings = settings
+        self.configuration = settings.configuration
         self.names = [file.name for file in files]
-        self.configuration = configuration
-        self.floor = floor
-        self.form = form
+        self.floor = settings.entropy_floor
+        self.form = settings.documents
         self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
@@ -248,26 +221,24 @@ class _Job:
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
         folder = self.folder.partial / "documents"
         kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
-        return WrittenDocuments(folder, self.names, kinds, self.form == "parquet")
+        return WrittenDocuments(folder, self.files, kinds, self.form == "parquet")
 
-    def run(
-        self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None, started: tuple[float, float]
-    ) -> ScanResult:
+    def run(self, on_progress: Callable[[Progress], None] | None, started: tuple[float, float]) -> ScanResult:
         partial = None if self.folder is None else self.folder.partial
         self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
         self.errors = Spool(partial)
         self.documents = self._document_sink()
         sources = [file.source for file in self.files]
-        self.running = _backend.get().Scan(sources, documents=self.form != "none", **options)
+        self.running = _backend.get().Scan(sources, **self.settings.for_backend(self.files))
         drain(self.running, self.files, self._take, on_progress)
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
         inputs = inputs_of(self.names, outcomes)
-        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
-        summary["performance"] = _performance(summary, started, options["threads"])
+        summary = summary_of(profile, inputs, self._batch_figures(), self.settings.detector, self.settings.anchor)
+        summary["performance"] = _performance(summary, started, self.settings.threads)
         if self.folder is not None:
-            self._write(self.folder, profile, summary, options)
+            self._write(self.folder, profile, summary)
         path = None if self.folder is None else self.folder.path
         sinks = (self.documents, self.batches, self.errors)
         return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks)
@@ -306,9 +277,7 @@ class _Job:
             figures |= {"below_floor": self.batches.n_below, "below_floor_short": self.batches.n_below_short}
         return figures | {"worst": self.batches.worst(self.names)}
 
-    def _write(
-        self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> None:
+    def _write(self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any]) -> None:
         digest = profile.save(folder.partial / "profile.tap")
         folder.write_json("summary.json", summary)
         with folder.file("errors.jsonl") as stream:
@@ -320,23 +289,10 @@ class _Job:
         else:
             with folder.file("batches.parquet") as stream:
                 self.batches.write_parquet(stream, self.names)
-        folder.write_json(MANIFEST, self._manifest(options, digest))
+        folder.write_json(MANIFEST, self._manifest(digest))
         folder.commit()
 
-    def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
-        settings = {
-            name: value
-            for name, value in options.items()
-            if name not in ("markers", "anchor", "detector", "provenance", "threads")
-        }
-        settings |= {
-            "markers": self.configuration.markers,
-            "anchor": self.configuration.anchor,
-            "detector": self.configuration.detector,
-            "provenance": self.configuration.provenance,
-            "entropy_floor": self.floor,
-            "documents": self.form,
-        }
+    def _manifest(self, profile_digest: str) -> dict[str, Any]:
         paths = self.documents.paths if isinstance(self.documents, WrittenDocuments) else None
         inputs = [
             {
@@ -351,7 +307,7 @@ class _Job:
         ]
         return {
             "schema": MANIFEST_SCHEMA,
-            "settings": settings,
+            "settings": self.settings.described(),
             "profile_digest": profile_digest,
             "digest_kind": DIGEST_KIND,
             "inputs": inputs,

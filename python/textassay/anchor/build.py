@@ -25,7 +25,8 @@ from textassay.detector import Detector, DetectorChoice, as_detector, pairs_of
 from textassay.errors import OutputError, UsageError
 from textassay.fields import parse_field
 from textassay.lexicon import default_lexicon
-from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
+from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG
+from textassay.scanning import Progress, ScanResult, drain, scan, stop
 
 MIN_COUNT = 2
 TAIL_MASS = 0.05
