@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         UsageError,
     )
     from textassay.measuring import Scanner, measure
+    from textassay.merging import merge_profiles
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
+    from textassay.shards import scan_shard
     from textassay.table import Table
     from textassay.version import __version__
 
@@ -52,7 +54,9 @@ _HOME = {
     "check_anchor": "anchor.check",
     "load_anchor": "anchor",
     "measure": "measuring",
+    "merge_profiles": "merging",
     "scan": "scanning",
+    "scan_shard": "shards",
 }
 
 __all__ = [
@@ -78,7 +82,9 @@ __all__ = [
     "check_anchor",
     "load_anchor",
     "measure",
+    "merge_profiles",
     "scan",
+    "scan_shard",
 ]
 
 

@@ -15,6 +15,9 @@ from textassay.errors import FolderError, OutputError
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "textassay.manifest/1"
+PLAN = "plan.json"
+PLAN_SCHEMA = "textassay.plan/1"
+SHARDS = "shards"
 OURS = (
     "summary.json",
     "profile.tap",
@@ -34,8 +37,8 @@ LOCK = "lock"
 class OutputFolder:
     """A folder for results. What is put into `partial`, inside it, takes the place of earlier results on `commit`."""
 
-    def __init__(self, path: str | PathLike[str]) -> None:
-        """Claims the folder for this process.
+    def __init__(self, path: str | PathLike[str], beside_shards: bool = False) -> None:
+        """Claims the folder for this process. Results may lie `beside_shards` if they are what those add up to.
 
         Raises `FolderError` where it holds anything but earlier results, or another process is writing to it, and
         `OutputError` where it cannot be written.
@@ -44,7 +47,7 @@ class OutputFolder:
         self.partial = self.path / PARTIAL
         self._committing = False
         try:
-            _refuse_foreign(self.path)
+            _refuse_foreign(self.path, beside_shards)
             self.partial.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.partial / LOCK, self.path)
             _clear(self.partial)
@@ -97,12 +100,14 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _refuse_foreign(path: Path) -> None:
+def _refuse_foreign(path: Path, beside_shards: bool) -> None:
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path} is a file; wanted a folder, new, empty, or with the results of an earlier run")
     present = set(os.listdir(path)) if path.exists() else set()
+    if PLAN in present and not beside_shards:
+        raise FolderError(f"{path} holds shards of a scan; add to them with --shard, or choose a new or empty folder")
     # Left by a run that was killed: the lock file is ours.
-    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path / MANIFEST)
+    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path / MANIFEST) or PLAN in present
     if not ours:
         some = ", ".join(sorted(present)[:3])
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")

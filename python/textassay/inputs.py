@@ -15,8 +15,8 @@ from textassay.errors import InputError, InputWarning
 SHARD_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.zst", ".ndjson.zst", ".jsonl.gz", ".ndjson.gz", ".zst", ".gz")
 """What is taken from a folder. A file that is named itself may be called anything: its content decides."""
 
-OWN_FILES = ("manifest.json", "profile.tap")
-"""A folder with these is the output of a scan, and its `errors.jsonl` no corpus."""
+OWN_FILES = (("manifest.json", "profile.tap"), ("plan.json", "shards"))
+"""A folder with both of a pair is the output of a scan, and its `errors.jsonl` no corpus."""
 
 STDIN = "-"
 
@@ -105,7 +105,8 @@ def _shards_in(folder: str) -> Iterator[str]:
     for place, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(place)
         identity = (status.st_dev, status.st_ino)
-        if identity in seen or all(name in names for name in OWN_FILES):
+        is_own = any(set(pair) <= {*names, *folders} for pair in OWN_FILES)
+        if identity in seen or is_own:
             if identity not in seen:
                 warnings.warn(f"{printable(place)} holds the results of a scan: left out", InputWarning, 2)
             folders.clear()  # a cycle of links, or not a corpus
