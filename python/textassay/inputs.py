@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from textassay.errors import InputError, InputWarning
+from textassay.remote import find_remote, is_url
 
 SHARD_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.zst", ".ndjson.zst", ".jsonl.gz", ".ndjson.gz", ".zst", ".gz")
 """What is taken from a folder. A file that is named itself may be called anything: its content decides."""
@@ -27,18 +29,24 @@ class Input:
 
     name: str
     """As given or found, fit for printing: bytes that are no UTF-8 are escaped."""
-    source: bytes | int
-    """Path for the operating system, or an open file descriptor."""
+    source: bytes | int | str
+    """Path for the operating system, an open file descriptor, or a URL."""
     size: int | None
-    """Bytes on disk; None for a pipe."""
+    """Bytes on disk or in the store; None for a pipe, or where a store does not say."""
     mtime_ns: int | None
     position: int = 0
     """Place among all inputs of the work, of which this process may scan a part: what is made of it has this number."""
 
+    @property
+    def is_remote(self) -> bool:
+        return isinstance(self.source, str)
 
-def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Input]:
+
+def resolve_inputs(
+    given: str | PathLike[str] | Iterable[str | PathLike[str]], *, allow_remote: bool = False
+) -> list[Input]:
     """Files, folders (recursively), globs (also `**`), `@list` (one of these a line, `#` comments), `-` (standard
-    input).
+    input); with `allow_remote` also URLs of files, prefixes and globs in stores that fsspec knows (`s3://`).
 
     Sorted by name, each file once however it was named: a file that is found twice (same device and inode) raises an
     `InputWarning`. Raises `InputError` for what does not exist, matches nothing or holds no shard.
@@ -46,10 +54,12 @@ def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -
     items = [given] if isinstance(given, (str, PathLike)) else list(given)
     if not items:
         raise InputError("no input: wanted files, folders, globs, @list or -")
-    paths = [path for item in items for path in _expand(os.fspath(item))]
-    found: dict[tuple[int, int], Input] = {}
-    for path in sorted(set(paths), key=os.fsencode):
-        entry, identity = _describe(path)
+    paths = {path for item in items for path in _expand(os.fspath(item))}
+    found: dict[Any, Input] = {}
+    for path in sorted(paths, key=lambda path: os.fsencode(path.name if isinstance(path, Input) else path)):
+        entry, identity = (path, path.source) if isinstance(path, Input) else _describe(path)
+        if entry.is_remote and not allow_remote:
+            raise InputError(f"{entry.name}: only a scan reads from object stores; copy the file here first")
         if identity in found:
             warnings.warn(f"{entry.name} is the same file as {found[identity].name}: scanned once", InputWarning, 2)
         else:
@@ -57,7 +67,7 @@ def resolve_inputs(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -
     return [replace(entry, position=position) for position, entry in enumerate(found.values())]
 
 
-def _expand(item: str) -> Iterator[str]:
+def _expand(item: str) -> Iterator[str | Input]:
     if item == STDIN:
         yield item
     elif item.startswith("@") and not os.path.lexists(item):
@@ -80,8 +90,10 @@ def _list_lines(path: str) -> list[str]:
     return lines
 
 
-def _expand_path(item: str) -> Iterator[str]:
-    if os.path.isdir(item):
+def _expand_path(item: str) -> Iterator[str | Input]:
+    if is_url(item):
+        yield from find_remote(item, SHARD_SUFFIXES)
+    elif os.path.isdir(item):
         yield from _shards_in(item)
     elif os.path.lexists(item):
         yield item

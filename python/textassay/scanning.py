@@ -26,6 +26,7 @@ from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules
+from textassay.remote import Feed
 from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG, ScanSettings, check_settings
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
@@ -119,7 +120,7 @@ def scan(
 ) -> ScanResult:
     """Scans JSONL shards (plain, zstd, gzip) and returns their profile with its views.
 
-    `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
+    `inputs` are files, folders, globs, `@list`, `-`, URLs (see `inputs.resolve_inputs`). With `out`, summary.json,
     profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
@@ -150,7 +151,7 @@ def scan(
         threads=threads,
         documents=document_form(documents, out is not None),
     )
-    return scan_files(resolve_inputs(inputs), settings, out, on_progress, started)
+    return scan_files(resolve_inputs(inputs, allow_remote=True), settings, out, on_progress, started)
 
 
 def scan_files(
@@ -209,6 +210,7 @@ class _Job:
         self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
+        self.feed: Feed | None = None
         self.running: Any = None
         # Last, since from here on the folder is claimed: what fails now has to be abandoned.
         self.folder = None if out is None else OutputFolder(out)
@@ -228,9 +230,10 @@ class _Job:
         self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
         self.errors = Spool(partial)
         self.documents = self._document_sink()
-        sources = [file.source for file in self.files]
-        self.running = _backend.get().Scan(sources, **self.settings.for_backend(self.files))
+        self.feed = Feed(self.files, self.settings.threads)
+        self.running = _backend.get().Scan(self.feed.sources, **self.settings.for_backend(self.files))
         drain(self.running, self.files, self._take, on_progress)
+        self.feed.close()
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
@@ -246,6 +249,10 @@ class _Job:
     def abandon(self) -> None:
         """Stops everything; results of an earlier scan stay as they were."""
         if self.running is not None:
+            self.running.cancel()
+        if self.feed is not None:
+            self.feed.close()
+        if self.running is not None:
             stop(self.running)
         self.documents.abandon()
         if self.folder is not None:
@@ -260,7 +267,7 @@ class _Job:
         if "batches" in event:
             self.batches.add(file, event["batches"])
         if "outcome" in event:
-            self._end(file, event["outcome"])
+            self._end(file, self.feed.outcome(file, event["outcome"]))
 
     def _end(self, file: int, outcome: Mapping[str, Any]) -> None:
         self.outcomes[file] = outcome
@@ -365,8 +372,10 @@ def _error_lines(name: str, errors: Iterable[tuple[int | None, int, str]]) -> by
 
 
 def digest_of(file: Input) -> str | None:
-    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe and for what cannot be read any more."""
-    if file.size is None or isinstance(file.source, int):
+    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe, a remote file, and what cannot be read
+    any more.
+    """
+    if file.size is None or not isinstance(file.source, bytes):
         return None
     digest = blake2b(file.size.to_bytes(8, "little"), digest_size=16)
     try:

@@ -222,7 +222,7 @@ def make_plan(inputs: Any, count: int, **options: Any) -> Plan:
     form = document_form(options.pop("documents", "auto"), True)
     if form == "memory":
         raise UsageError("documents='memory' is for a scan in one process")
-    return Plan(resolve_inputs(inputs), check_settings(documents=form, **options), count)
+    return Plan(resolve_inputs(inputs, allow_remote=True), check_settings(documents=form, **options), count)
 
 
 def parse_shard(shard: ShardChoice, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
