@@ -46,10 +46,15 @@ def merge_profiles(
         profile = added_up(
             merge_levels(files, fan_in, Path(scratch), lambda jobs: list(pool.map(merge_files, *zip(*jobs))))
         )
-    inputs = {"profiles": len(files)} | _added_inputs(parts)
+    return profile, merged_summary(profile, parts, shards)
+
+
+def merged_summary(profile: Profile, parts: Sequence[Path], shards: dict[str, Any] | None) -> dict[str, Any]:
+    """The summary of a sum; `parts` and `shards` are what `expand_shards` gave."""
+    inputs = {"profiles": len(parts)} | _added_inputs(parts)
     if shards is not None:
         inputs["shards"] = shards
-    return profile, summary_of(profile, inputs, {}, _detector_of(profile))
+    return summary_of(profile, inputs, {}, _detector_of(profile))
 
 
 def merge_shards(
@@ -138,14 +143,21 @@ def write_merged(
     """Writes profile.tap, summary.json and a manifest that names the profiles. Raises `FolderError` as a scan does."""
     folder = OutputFolder(out, beside_shards=True)
     try:
-        digest = profile.save(folder.partial / "profile.tap")
-        folder.write_json("summary.json", summary)
-        names = [str(path) for path in paths]
-        folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": names})
-        folder.commit()
+        commit_merged(folder, profile, summary, paths)
     except BaseException:
         folder.discard()
         raise
+
+
+def commit_merged(
+    folder: OutputFolder, profile: Profile, summary: dict[str, Any], paths: Sequence[str | PathLike[str]]
+) -> None:
+    """`write_merged` into a folder that is claimed."""
+    digest = profile.save(folder.partial / "profile.tap")
+    folder.write_json("summary.json", summary)
+    names = [str(path) for path in paths]
+    folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": names})
+    folder.commit()
 
 
 def _profile_file(path: Path) -> Path:

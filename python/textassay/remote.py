@@ -19,7 +19,7 @@ from glob import has_magic
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from textassay.errors import InputError, UsageError
+from textassay.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from textassay.inputs import Input
@@ -44,7 +44,7 @@ def is_url(item: str) -> bool:
 def find_remote(url: str, suffixes: tuple[str, ...]) -> "list[Input]":
     """The files that a URL names: itself, what a pattern matches, or what lies below it and ends in one of `suffixes`.
 
-    Raises `InputError` where there is none or the store does not answer, `UsageError` where a package is missing.
+    Raises `InputError` where there is none or the store does not answer, `MissingPackageError`.
     """
     try:
         store, path = _opened(url)
@@ -57,10 +57,10 @@ def find_remote(url: str, suffixes: tuple[str, ...]) -> "list[Input]":
         else:
             below = store.find(path, detail=True)
             files = [about for name, about in below.items() if _is_shard(name[len(path) :], suffixes)]
-    except (UsageError, InputError):
+    except MissingPackageError:
         raise
     except ImportError as error:
-        raise UsageError(f"{url}: {error}; pip install 'textassay[remote]'") from error
+        raise MissingPackageError(f"{url}: {error}; pip install 'textassay[remote]'") from error
     except Exception as error:
         raise InputError(f"{url}: {_words(error)}") from error
     if not files:
@@ -73,7 +73,7 @@ def _opened(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise UsageError(f"{url}: object stores need fsspec: pip install 'textassay[remote]'") from error
+        raise MissingPackageError(f"{url}: object stores need fsspec: pip install 'textassay[remote]'") from error
     return url_to_fs(url)
 
 

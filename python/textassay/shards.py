@@ -18,7 +18,7 @@ from textassay.errors import FolderError, OutputError, UsageError
 from textassay.folder import MANIFEST, PLAN, PLAN_SCHEMA, SHARDS, json_text
 from textassay.inputs import Input, resolve_inputs
 from textassay.scan_settings import ScanSettings, check_settings
-from textassay.scanning import Progress, ScanResult, document_form, scan_files
+from textassay.scanning import DocumentsChoice, Progress, ScanResult, document_form, scan_files
 from textassay.summary import is_damaged
 
 MOST_SHARDS = 100_000
@@ -219,10 +219,16 @@ def scan_shard(
 
 def make_plan(inputs: Any, count: int, **options: Any) -> Plan:
     """The plan of a scan; `options` are those of `scan`. Raises `UsageError`."""
-    form = document_form(options.pop("documents", "auto"), True)
+    settings = plan_settings(**options)
+    return Plan(resolve_inputs(inputs, allow_remote=True), settings, count)
+
+
+def plan_settings(documents: DocumentsChoice = "auto", **options: Any) -> ScanSettings:
+    """The settings that all shards of a scan have; `options` are those of `scan`."""
+    form = document_form(documents, True)
     if form == "memory":
         raise UsageError("documents='memory' is for a scan in one process")
-    return Plan(resolve_inputs(inputs, allow_remote=True), check_settings(documents=form, **options), count)
+    return check_settings(documents=form, **options)
 
 
 def parse_shard(shard: ShardChoice, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
