@@ -22,6 +22,7 @@ OURS = (
     "summary.json",
     "profile.tap",
     "documents",
+    "attributes",
     "batches.parquet",
     "batches.jsonl.zst",
     "errors.jsonl",
@@ -69,8 +70,8 @@ class OutputFolder:
     def commit(self) -> None:
         """Puts the new results in the place of the old ones, the manifest last."""
         self._committing = True
-        for folder in (entry for entry in self.partial.iterdir() if entry.is_dir()):
-            sync_folder(folder)
+        for folder, _, _ in os.walk(self.partial):
+            sync_folder(Path(folder))
         for name in (MANIFEST, *OURS):
             _remove(self.path / name)
         for name in OURS:

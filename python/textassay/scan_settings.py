@@ -118,6 +118,8 @@ def check_settings(
             raise UsageError(f"{len(fields)} text fields and {len(rules.fields)} of rules: wanted {MAX_TEXT_FIELDS}")
     if entropy_floor is not None and not entropy_floor >= 0:
         raise UsageError(f"entropy_floor={entropy_floor}: wanted bits, from 0")
+    if documents == "dolma" and "n_chars" not in configuration.signals:
+        raise UsageError("documents='dolma': its spans end with the text: wanted n_chars among the signals")
     used_threads = usable_cpus() if threads is None else threads
     check_limits(tokens, max_record_bytes=max_record_bytes, max_window_log=max_window_log, threads=used_threads)
     return ScanSettings(

@@ -12,14 +12,25 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from textassay import _backend
 from textassay.anchor.anchor import Anchor
 from textassay.batches import Batches
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES
 from textassay.detector import DetectorChoice
-from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
+from textassay.documents import (
+    DocumentSink,
+    JsonRows,
+    MemoryDocuments,
+    NoDocuments,
+    ParquetRows,
+    WrittenDocuments,
+    column_kinds,
+    file_name,
+)
+from textassay.dolma_attributes import FOLDER as ATTRIBUTES
+from textassay.dolma_attributes import DolmaRows, attribute_paths
 from textassay.errors import OutputError, OutputWarning, UsageError
 from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.inputs import Input, resolve_inputs
@@ -34,7 +45,7 @@ from textassay.table import Table
 
 POLL_SECONDS = 0.1
 
-DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
+DocumentsChoice = Literal["auto", "parquet", "jsonl", "dolma", "memory", "none"]
 DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
 MEBIBYTE = 1 << 20
 
@@ -71,7 +82,8 @@ class ScanResult:
     def documents(self) -> Table | None:
         """A row per document; `file` is a position in `inputs`. None where they were not asked for.
 
-        With `documents="memory"` they are here, otherwise they are read from the files in `out`.
+        With `documents="memory"` they are here, otherwise they are read from the files in `out`; attributes for dolma
+        are not read.
         """
         if isinstance(self._documents, MemoryDocuments):
             return self._documents.table()
@@ -123,8 +135,8 @@ def scan(
     `inputs` are files, folders, globs, `@list`, `-`, URLs (see `inputs.resolve_inputs`). With `out`, summary.json,
     profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
-    (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
-    else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
+    (zstd-compressed), "dolma" (attributes for the Dolma toolkit), "none", "memory" (into `ScanResult.documents`), or
+    "auto": Parquet if pyarrow is installed, else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
     perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
     synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
     where none matches, the detector's verdict does (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
@@ -176,9 +188,9 @@ def scan_files(
 
 def document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
     """What "auto" means here. Raises `UsageError` where the choice cannot be had."""
-    if choice not in ("auto", "parquet", "jsonl", "memory", "none"):
-        raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, memory or none")
-    if choice in ("parquet", "jsonl") and not has_out:
+    if choice not in get_args(DocumentsChoice):
+        raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, dolma, memory or none")
+    if choice in ("parquet", "jsonl", "dolma") and not has_out:
         raise UsageError(f"documents={choice!r} needs a folder to write to")
     if choice == "parquet" and not has_pyarrow():
         raise UsageError("documents='parquet' needs pyarrow: pip install 'textassay[arrow]'")
@@ -221,9 +233,15 @@ class _Job:
         if self.form == "none" or self.folder is None:
             return NoDocuments()
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
-        folder = self.folder.partial / "documents"
         kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
-        return WrittenDocuments(folder, self.files, kinds, self.form == "parquet")
+        if self.form == "dolma":
+            below = self.folder.partial / ATTRIBUTES
+            return WrittenDocuments([below / path for path in attribute_paths(self.files)], kinds, DolmaRows)
+        folder = self.folder.partial / "documents"
+        folder.mkdir()
+        suffix, rows = (".parquet", ParquetRows) if self.form == "parquet" else (".jsonl.zst", JsonRows)
+        names = [file_name(file.position, file.name, suffix) for file in self.files]
+        return WrittenDocuments([folder / name for name in names], kinds, rows)
 
     def run(self, on_progress: Callable[[Progress], None] | None, started: tuple[float, float]) -> ScanResult:
         partial = None if self.folder is None else self.folder.partial
@@ -307,7 +325,7 @@ class _Job:
                 "size": file.size,
                 "mtime_ns": file.mtime_ns,
                 "digest": self.digests[index],
-                "documents": None if paths is None else f"documents/{paths[index].name}",
+                "documents": None if paths is None else str(paths[index].relative_to(self.folder.partial)),
                 "outcome": self.outcomes[index],
             }
             for index, file in enumerate(self.files)

@@ -63,7 +63,7 @@ def scan(
     max_record_bytes: Annotated[str, option("max-record-bytes", "Longer records are malformed.")] = "64M",
     max_window: Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")] = "27",
     threads: Threads = None,
-    documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl or none.")] = "auto",
+    documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl, dolma or none.")] = "auto",
     shard: Annotated[
         str | None,
         option(
@@ -89,8 +89,8 @@ def scan(
     from textassay.errors import UsageError
     from textassay.lexicon import load_lexicon
 
-    if documents not in ("auto", "parquet", "jsonl", "none"):
-        raise UsageError(f"--documents {documents}: wanted auto, parquet, jsonl or none")
+    if documents not in ("auto", "parquet", "jsonl", "dolma", "none"):
+        raise UsageError(f"--documents {documents}: wanted auto, parquet, jsonl, dolma or none")
     budget = parse_budget(malformed_budget)
     options = {
         "signals": signals,
