@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from textassay.illustration import illustrate
     from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
+    from textassay.merging import merge_profiles
     from textassay.metrics import flat_metrics, write_metrics
     from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from textassay.report.writing import write_report
     from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
+    from textassay.shards import scan_shard
     from textassay.table import Table
     from textassay.tail_probes import answer_with_model, make_probes, score_probes
     from textassay.tail_weights import TailWeights, weigh_documents
@@ -89,10 +91,12 @@ _HOME = {
     "load_anchor": "anchor",
     "make_probes": "tail_probes",
     "measure": "measuring",
+    "merge_profiles": "merging",
     "plan_mix": "mixing",
     "preserve_clusters": "clusters",
     "sample_documents": "sampling",
     "scan": "scanning",
+    "scan_shard": "shards",
     "score_probes": "tail_probes",
     "take_labels": "labels",
     "weigh_documents": "tail_weights",
@@ -146,10 +150,12 @@ __all__ = [
     "load_anchor",
     "make_probes",
     "measure",
+    "merge_profiles",
     "plan_mix",
     "preserve_clusters",
     "sample_documents",
     "scan",
+    "scan_shard",
     "score_probes",
     "simulate",
     "take_labels",

@@ -5,7 +5,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -131,16 +131,15 @@ def column_kinds(signals: Sequence[str], integers: frozenset[str], are_labelled:
 
 
 class WrittenDocuments:
-    """Writes one file per input into `folder`, in a thread."""
+    """Writes one file per input, in a thread."""
 
-    def __init__(self, folder: Path, names: Sequence[str], kinds: Mapping[str, str], as_parquet: bool) -> None:
-        """`names` are the inputs' names, `kinds` what `column_kinds` gave."""
-        folder.mkdir()
-        self.paths = [
-            folder / file_name(i, name, ".parquet" if as_parquet else ".jsonl.zst") for i, name in enumerate(names)
-        ]
+    def __init__(
+        self, paths: Sequence[Path], kinds: Mapping[str, str], rows: Callable[[Path, Mapping[str, str]], RowFile]
+    ) -> None:
+        """A path for each input, what `column_kinds` gave, and what writes such files: ParquetRows, JsonRows, DolmaRows."""
+        self.paths = paths
         self._open: dict[int, RowFile] = {}
-        self._kind = ParquetRows if as_parquet else JsonRows
+        self._rows = rows
         self._kinds = kinds
         self._queue: queue.Queue[tuple[int, Columns | None] | None] = queue.Queue(QUEUE_LENGTH)
         self._error: BaseException | None = None
@@ -166,9 +165,13 @@ class WrittenDocuments:
         for rows in self._open.values():
             rows.abandon()
 
-    def read(self, folder: Path) -> Table:
-        """All rows of the files, which lie in `folder` now, as `MemoryDocuments.table` gives them."""
-        read = _read_parquet if self._kind is ParquetRows else _read_lines
+    def read(self, folder: Path) -> Table | None:
+        """All rows of the files, which lie in `folder` now, as `MemoryDocuments.table` gives them; None for a form that does
+        not hold all of them.
+        """
+        read = {ParquetRows: _read_parquet, JsonRows: _read_lines}.get(self._rows)
+        if read is None:
+            return None
         parts = (read(folder / path.name, self._kinds) for path in self.paths)
         return Table.concatenated([_numbered(file, part) for file, part in enumerate(parts)])
 
@@ -188,7 +191,7 @@ class WrittenDocuments:
 
     def _write(self, file: int, columns: Columns | None) -> None:
         if file not in self._open:
-            self._open[file] = self._kind(self.paths[file], self._kinds)
+            self._open[file] = self._rows(self.paths[file], self._kinds)
         if columns is None:
             self._open.pop(file).close()
         else:
@@ -312,22 +315,30 @@ class JsonRows:
             self._stream.close()
 
 
-class ZstdLines:
-    """JSON values, one a line, compressed."""
+class JsonLines:
+    """JSON values, one a line, into a stream, which is closed with it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._frame = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(stream, closefd=False)
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
         self._waiting: list[str] = []
 
     def write(self, value: Any) -> None:
         self._waiting.append(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
         if len(self._waiting) >= LINES_AT_ONCE:
-            self._compress()
+            self._hand_over()
 
     def close(self) -> None:
-        self._compress()
-        self._frame.close()
+        self._hand_over()
+        self._stream.close()
 
-    def _compress(self) -> None:
-        self._frame.write("".join(self._waiting).encode())
+    def _hand_over(self) -> None:
+        self._stream.write("".join(self._waiting).encode())
         self._waiting.clear()
+
+
+class ZstdLines(JsonLines):
+    """The same, compressed into a stream that stays open."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        super().__init__(compressor.stream_writer(stream, closefd=False))

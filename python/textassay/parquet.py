@@ -43,6 +43,9 @@ def sources_of(
     Raises `UsageError` where there is one, and no pyarrow.
     """
     of_rows = [is_parquet(file) for file in files]
+    for file, has_rows in zip(files, of_rows, strict=True):
+        if has_rows and file.is_remote:
+            raise UsageError(f"{file.name}: Parquet is read from files: copy it here first")
     if any(of_rows):
         if find_spec("pyarrow") is None:
             name = files[of_rows.index(True)].name

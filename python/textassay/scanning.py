@@ -7,22 +7,31 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from textassay import _backend
-from textassay.anchor.anchor import Anchor, as_anchor
+from textassay.anchor.anchor import Anchor
 from textassay.batches import Batches
-from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure, verdicts_of
-from textassay.cpus import usable_cpus
-from textassay.detector import Detector, DetectorChoice, as_detector
-from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
+from textassay.configuration import BATCH_TOKENS, MAX_TYPES, configure
+from textassay.detector import DetectorChoice
+from textassay.documents import (
+    DocumentSink,
+    JsonRows,
+    MemoryDocuments,
+    NoDocuments,
+    ParquetRows,
+    WrittenDocuments,
+    column_kinds,
+    file_name,
+)
+from textassay.dolma_attributes import FOLDER as ATTRIBUTES
+from textassay.dolma_attributes import DolmaRows, attribute_paths
 from textassay.errors import OutputError, OutputWarning, UsageError
-from textassay.fields import parse_field
 from textassay.folder import (
     BATCHES_JSON,
     BATCHES_PARQUET,
@@ -40,22 +49,21 @@ from textassay.lexicon import Lexicon
 from textassay.metrics import flat_metrics
 from textassay.parquet import sources_of
 from textassay.profile import Profile
-from textassay.provenance import ProvenanceRules, labelled_by
+from textassay.provenance import ProvenanceRules
+from textassay.remote import Feed
 from textassay.report import can_report, has_report, page_or_warning
+from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG, ScanSettings, check_settings
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.suspects import Suspects
 from textassay.table import Table
 
-MAX_RECORD_BYTES = 64 << 20
-MAX_WINDOW_LOG = 27
-MAX_TEXT_FIELDS = 63
 POLL_SECONDS = 0.1
 SUSPECTS_KEPT = 20
 SUSPECT_SIGNALS = ("synthetic_probability", "perplexity", "entropy_bits", "mattr", "burstiness", "marker_rate")
 ERRORS_SHOWN = 30
 
-DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
+DocumentsChoice = Literal["auto", "parquet", "jsonl", "dolma", "memory", "none"]
 DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
 MEBIBYTE = 1 << 20
 
@@ -94,7 +102,8 @@ class ScanResult:
     def documents(self) -> Table | None:
         """A row per document; `file` is a position in `inputs`. None where they were not asked for.
 
-        With `documents="memory"` they are here, otherwise they are read from the files in `out`.
+        With `documents="memory"` they are here, otherwise they are read from the files in `out`; attributes for dolma
+        are not read.
         """
         if isinstance(self._documents, MemoryDocuments):
             return self._documents.table()
@@ -157,12 +166,12 @@ def scan(
 ) -> ScanResult:
     """Scans shards, JSONL (plain, zstd, gzip) or Parquet, and returns their profile with its views.
 
-    `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
+    `inputs` are files, folders, globs, `@list`, `-`, URLs (see `inputs.resolve_inputs`). With `out`, summary.json,
     profile.tap, documents/, batches, errors.jsonl, manifest.json and, unless `report` is False, report.html (which needs
     jinja2 and matplotlib) are written there, whole or not at all; without it nothing is written.
     `documents` says what becomes of the rows of documents: "parquet", "jsonl"
-    (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
-    else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
+    (zstd-compressed), "dolma" (attributes for the Dolma toolkit), "none", "memory" (into `ScanResult.documents`), or
+    "auto": Parquet if pyarrow is installed, else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
     perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
     synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
     where none matches, the detector's verdict does (docs/provenance.md). With `bigrams` the inputs are read a second
@@ -173,67 +182,55 @@ def scan(
     stopping all threads.
     """
     started = time.perf_counter(), time.process_time()
-    used_anchor = as_anchor(anchor)
-    looking = as_detector(detector, tokens, lexicon)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking)
-    fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
-    if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
-        raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
-    rules = ProvenanceRules.load(provenance) if isinstance(provenance, (str, PathLike)) else provenance
-    verdicts = verdicts_of(looking, configuration.signals)
-    if rules is not None:
-        configuration = replace(configuration, provenance=labelled_by(rules, verdicts))
-        if len(fields) + len(rules.fields) > MAX_TEXT_FIELDS:
-            raise UsageError(f"{len(fields)} text fields and {len(rules.fields)} of rules: wanted {MAX_TEXT_FIELDS}")
-    if entropy_floor is not None and not entropy_floor >= 0:
-        raise UsageError(f"entropy_floor={entropy_floor}: wanted bits, from 0")
-    used_threads = usable_cpus() if threads is None else threads
-    check_limits(tokens, max_record_bytes=max_record_bytes, max_window_log=max_window_log, threads=used_threads)
-    files = resolve_inputs(inputs)
-    if bigrams and (tokens != "word" or any(file.size is None for file in files)):
-        raise UsageError("2-grams are counted in a second pass over words: wanted tokens=word, and files, not a pipe")
-    options = {
-        "signals": list(configuration.signals),
-        "tokens": tokens,
-        "text_fields": fields,
-        "id_field": parse_field(id_field),
-        "markers": used.phrases,
-        "anchor": None if used_anchor is None else used_anchor.for_backend,
-        "detector": None if looking is None else looking.for_backend(),
-        "batch_tokens": batch_tokens,
-        "max_types": max_types,
-        "max_record_bytes": max_record_bytes,
-        "max_window_log": max_window_log,
-        "threads": used_threads,
-        "provenance": _labelling(rules, verdicts, files),
-    }
-    form = _document_form(documents, out is not None)
-    reports = report and out is not None and can_report()
-    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, verdicts, reports, bigrams)
+    settings = check_settings(
+        signals=signals,
+        tokens=tokens,
+        text_fields=text_fields,
+        id_field=id_field,
+        lexicon=lexicon,
+        anchor=anchor,
+        detector=detector,
+        provenance=provenance,
+        batch_tokens=batch_tokens,
+        entropy_floor=entropy_floor,
+        max_types=max_types,
+        max_record_bytes=max_record_bytes,
+        max_window_log=max_window_log,
+        threads=threads,
+        documents=document_form(documents, out is not None),
+        bigrams=bigrams,
+        report=report,
+    )
+    return scan_files(resolve_inputs(inputs, allow_remote=True), settings, out, on_progress, started)
+
+
+def scan_files(
+    files: Sequence[Input],
+    settings: ScanSettings,
+    out: str | PathLike[str] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    started: tuple[float, float] | None = None,
+) -> ScanResult:
+    """`scan`, of files that are known and with settings that are checked. `started` are the times, of the wall and of the
+    CPU, from which on its performance counts.
+    """
+    if settings.bigrams and any(file.size is None for file in files):
+        raise UsageError("2-grams are counted in a second pass: wanted files, not a pipe")
+    job = _Job(files, settings, out)
     try:
-        result = job.run(options, on_progress, started)
+        return job.run(on_progress, started or (time.perf_counter(), time.process_time()))
     except BaseException as error:
         job.abandon()
         if isinstance(error, OSError) and out is not None:
             raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
         raise
-    return result
 
 
-def _labelling(
-    rules: ProvenanceRules | None, verdicts: Detector | None, files: Sequence[Input]
-) -> dict[str, Any] | None:
-    if rules is None and verdicts is None:
-        return None
-    suspicion = "" if verdicts is None else verdicts.suspicion
-    return (rules or ProvenanceRules([])).for_inputs([file.name for file in files], suspicion)
-
-
-def _document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
+def document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
     """What "auto" means here. Raises `UsageError` where the choice cannot be had."""
-    if choice not in ("auto", "parquet", "jsonl", "memory", "none"):
-        raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, memory or none")
-    if choice in ("parquet", "jsonl") and not has_out:
+    if choice not in get_args(DocumentsChoice):
+        raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, dolma, memory or none")
+    if choice in ("parquet", "jsonl", "dolma") and not has_out:
         raise UsageError(f"documents={choice!r} needs a folder to write to")
     if choice == "parquet" and not has_pyarrow():
         raise UsageError("documents='parquet' needs pyarrow: pip install 'textassay[arrow]'")
@@ -255,33 +252,21 @@ def has_pyarrow() -> bool:
 class _Job:
     """One scan: takes the backend's events apart, keeps what they carry, writes it."""
 
-    def __init__(
-        self,
-        files: Sequence[Input],
-        configuration: Configuration,
-        floor: float | None,
-        form: DocumentsChoice,
-        out: str | PathLike[str] | None,
-        anchor: Anchor | None,
-        detector: Detector | None,
-        verdicts: Detector | None,
-        reports: bool,
-        wants_bigrams: bool,
-    ) -> None:
+    def __init__(self, files: Sequence[Input], settings: ScanSettings, out: str | PathLike[str] | None) -> None:
         self.files = files
-        self.reports, self.wants_bigrams = reports, wants_bigrams
-        columns = ["byte_offset", *(name for name in SUSPECT_SIGNALS if name in configuration.signals)]
-        judges = verdicts is not None and form != "none"
-        self.suspects = Suspects(verdicts, SUSPECTS_KEPT, columns) if judges else None
-        self.detector = detector
-        self.anchor = anchor
+        self.settings = settings
+        self.configuration = settings.configuration
+        self.reports = settings.report and out is not None and can_report()
+        columns = ["byte_offset", *(name for name in SUSPECT_SIGNALS if name in self.configuration.signals)]
+        verdicts = None if settings.documents == "none" else settings.verdicts
+        self.suspects = None if verdicts is None else Suspects(verdicts, SUSPECTS_KEPT, columns)
         self.names = [file.name for file in files]
-        self.configuration = configuration
-        self.floor = floor
-        self.form = form
+        self.floor = settings.entropy_floor
+        self.form = settings.documents
         self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
+        self.feed: Feed | None = None
         self.running: Any = None
         # Last, since from here on the folder is claimed: what fails now has to be abandoned.
         self.folder = None if out is None else OutputFolder(out)
@@ -292,51 +277,65 @@ class _Job:
         if self.form == "none" or self.folder is None:
             return NoDocuments()
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
-        folder = self.folder.partial / "documents"
         kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
-        return WrittenDocuments(folder, self.names, kinds, self.form == "parquet")
+        if self.form == "dolma":
+            below = self.folder.partial / ATTRIBUTES
+            return WrittenDocuments([below / path for path in attribute_paths(self.files)], kinds, DolmaRows)
+        folder = self.folder.partial / "documents"
+        folder.mkdir()
+        suffix, rows = (".parquet", ParquetRows) if self.form == "parquet" else (".jsonl.zst", JsonRows)
+        names = [file_name(file.position, file.name, suffix) for file in self.files]
+        return WrittenDocuments([folder / name for name in names], kinds, rows)
 
-    def run(
-        self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None, started: tuple[float, float]
-    ) -> ScanResult:
+    def run(self, on_progress: Callable[[Progress], None] | None, started: tuple[float, float]) -> ScanResult:
         partial = None if self.folder is None else self.folder.partial
         self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
         self.errors = Spool(partial)
         self.documents = self._document_sink()
-        values = (options["provenance"] or {}).get("fields", ())
-        sources = sources_of(self.files, options["text_fields"], options["id_field"], values)
-        self.running = _backend.get().Scan(sources, documents=self.form != "none", **options)
+        values = () if self.settings.rules is None else self.settings.rules.fields
+        self.feed = self._feed(values)
+        self.running = _backend.get().Scan(self.feed.sources, **self.settings.for_backend(self.files))
         drain(self.running, self.files, self._take, on_progress)
+        self.feed.close()
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
-        bigrams = self._count_bigrams(options, on_progress) if self.wants_bigrams else None
+        bigrams = self._count_bigrams(on_progress) if self.settings.bigrams else None
         inputs = inputs_of(self.names, outcomes)
-        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
+        summary = summary_of(profile, inputs, self._batch_figures(), self.settings.detector, self.settings.anchor)
         if self.suspects is not None:
             summary["suspects"] = self.suspects.worst(self.names)
-        summary["performance"] = _performance(summary, started, options["threads"])
+        summary["performance"] = _performance(summary, started, self.settings.threads)
         if self.folder is not None:
             if bigrams is not None:
                 bigrams.save(self.folder.partial / BIGRAMS)
-            self._write(self.folder, profile, summary, options)
+            self._write(self.folder, profile, summary)
         path = None if self.folder is None else self.folder.path
         sinks = (self.documents, self.batches, self.errors)
         return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks, bigrams)
 
-    def _count_bigrams(self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None) -> Profile:
+    def _feed(self, values: Sequence[Sequence[str]]) -> Feed:
+        sources = sources_of(self.files, self.settings.text_fields, self.settings.id_field, values)
+        return Feed(self.files, self.settings.threads, sources)
+
+    def _count_bigrams(self, on_progress: Callable[[Progress], None] | None) -> Profile:
         """The second pass."""
-        sizes = (options["batch_tokens"], options["max_types"])
-        configuration, _ = configure(["n_tokens"], "bigram", *sizes, None)
+        made_with = self.configuration
+        configuration, _ = configure(["n_tokens"], "bigram", made_with.batch_tokens, made_with.max_types, None)
         plain = {"signals": ["n_tokens"], "tokens": "bigram", "markers": (), "provenance": None}
-        plain |= {"anchor": None, "detector": None}
-        sources = sources_of(self.files, options["text_fields"], options["id_field"])
-        self.running = _backend.get().Scan(sources, documents=False, **{**options, **plain})
+        plain |= {"anchor": None, "detector": None, "documents": False}
+        self.feed = self._feed(())
+        self.running = _backend.get().Scan(self.feed.sources, **{**self.settings.for_backend(self.files), **plain})
         drain(self.running, self.files, lambda event: None, on_progress)
+        self.feed.close()
         return Profile.from_state(configuration, self.running.profile())
 
     def abandon(self) -> None:
         """Stops everything; results of an earlier scan stay as they were."""
+        if self.running is not None:
+            self.running.cancel()
+        if self.feed is not None:
+            self.feed.close()
         if self.running is not None:
             stop(self.running)
         self.documents.abandon()
@@ -354,7 +353,7 @@ class _Job:
         if "batches" in event:
             self.batches.add(file, event["batches"])
         if "outcome" in event:
-            self._end(file, event["outcome"])
+            self._end(file, self.feed.outcome(file, event["outcome"]))
 
     def _end(self, file: int, outcome: Mapping[str, Any]) -> None:
         self.outcomes[file] = outcome
@@ -371,9 +370,7 @@ class _Job:
             figures |= {"below_floor": self.batches.n_below, "below_floor_short": self.batches.n_below_short}
         return figures | {"worst": self.batches.worst(self.names)}
 
-    def _write(
-        self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> None:
+    def _write(self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any]) -> None:
         digest = profile.save(folder.partial / PROFILE)
         folder.write_json(SUMMARY, summary)
         with folder.file(ERRORS) as stream:
@@ -385,7 +382,7 @@ class _Job:
         else:
             with folder.file(BATCHES_PARQUET) as stream:
                 self.batches.write_parquet(stream, self.names)
-        manifest = self._manifest(options, digest)
+        manifest = self._manifest(digest)
         if self.reports:
             self._write_report(folder, profile, summary, manifest)
         folder.write_json(MANIFEST, manifest)
@@ -398,28 +395,15 @@ class _Job:
             from textassay.report.scan_page import ScanFindings, scan_page
 
             errors = [json.loads(line) for line in self.errors.first_lines(ERRORS_SHOWN)]
-            batches = self.batches.tables()
-            return scan_page(ScanFindings(summary, profile, batches, manifest, errors, self.anchor, self.detector))
+            looked_with = self.settings.anchor, self.settings.detector
+            return scan_page(ScanFindings(summary, profile, self.batches.tables(), manifest, errors, *looked_with))
 
         page = page_or_warning(made)
         if page is not None:
             with folder.file(REPORT) as stream:
                 stream.write(page)
 
-    def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
-        settings = {
-            name: value
-            for name, value in options.items()
-            if name not in ("markers", "anchor", "detector", "provenance", "threads")
-        }
-        settings |= {
-            "markers": self.configuration.markers,
-            "anchor": self.configuration.anchor,
-            "detector": self.configuration.detector,
-            "provenance": self.configuration.provenance,
-            "entropy_floor": self.floor,
-            "documents": self.form,
-        }
+    def _manifest(self, profile_digest: str) -> dict[str, Any]:
         paths = self.documents.paths if isinstance(self.documents, WrittenDocuments) else None
         inputs = [
             {
@@ -427,14 +411,14 @@ class _Job:
                 "size": file.size,
                 "mtime_ns": file.mtime_ns,
                 "digest": self.digests[index],
-                "documents": None if paths is None else f"documents/{paths[index].name}",
+                "documents": None if paths is None else str(paths[index].relative_to(self.folder.partial)),
                 "outcome": self.outcomes[index],
             }
             for index, file in enumerate(self.files)
         ]
         return {
             "schema": MANIFEST_SCHEMA,
-            "settings": settings,
+            "settings": self.settings.described(),
             "profile_digest": profile_digest,
             "digest_kind": DIGEST_KIND,
             "inputs": inputs,
@@ -492,8 +476,10 @@ def _error_lines(name: str, errors: Iterable[tuple[int | None, int, str]]) -> by
 
 
 def digest_of(file: Input) -> str | None:
-    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe and for what cannot be read any more."""
-    if file.size is None or isinstance(file.source, int):
+    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe, a remote file, and what cannot be read
+    any more.
+    """
+    if file.size is None or not isinstance(file.source, bytes):
         return None
     digest = blake2b(file.size.to_bytes(8, "little"), digest_size=16)
     try:

@@ -23,9 +23,11 @@ from textassay.cpus import usable_cpus
 from textassay.detector import DetectorChoice, as_detector, pairs_of
 from textassay.errors import OutputError, UsageError
 from textassay.fields import parse_field
+from textassay.inputs import resolve_inputs
 from textassay.lexicon import default_lexicon
 from textassay.parquet import sources_of
-from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
+from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG, check_settings
+from textassay.scanning import Progress, ScanResult, drain, scan_files, stop
 from textassay.suspects import Suspects
 
 MIN_COUNT = 2
@@ -74,11 +76,11 @@ def build_anchor(
     signals = DOCUMENT_SIGNALS if looking is None else {*DOCUMENT_SIGNALS, *VERDICT_SIGNALS}
     try:
         with partial_folder(Path(out)) as folder:
-            result = scan(
-                inputs, signals=signals, detector=looking, documents="none", on_progress=on_progress, **reading
-            )
-            if any(file.size is None for file in result.inputs):
+            files = resolve_inputs(inputs)
+            if any(file.size is None for file in files):
                 raise UsageError("an anchor is built in two passes: wanted files, found a pipe")
+            settings = check_settings(signals=signals, detector=looking, **reading)
+            result = scan_files(files, settings, on_progress=on_progress)
             vocabulary = vocabulary_of(result.profile, min_count, tail_mass)
             suspects = None if looking is None else Suspects(looking, SUSPECTS_KEPT)
             _count_ngrams(result, vocabulary, folder, fields, used_threads, memory, suspects)

@@ -1,0 +1,98 @@
+"""Rows of documents as attributes in the layout of the Dolma toolkit (Soldaini et al. 2024), which `dolma mix` reads.
+
+Its mixer looks for the attributes of `.../documents/a.jsonl.gz` in `.../attributes/NAME/a.jsonl.gz`, compressed as the document
+file is, and takes line n of one with line n of the other; the ids must be the same. A value is a list of spans of the text,
+[first character, behind the last character, score].
+"""
+
+import gzip
+import io
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from textassay.documents import Columns, JsonLines, ZstdLines, with_ids
+from textassay.errors import UsageError
+from textassay.inputs import Input
+from textassay.provenance import LABELS
+from textassay.table import Table
+
+NAME = "textassay"
+FOLDER = Path("attributes") / NAME
+LEVEL = 4
+NOT_SCORES = ("id", "byte_offset", "line", "provenance", "provenance_reason")
+
+_DOCUMENTS, _ATTRIBUTES = "/documents/", f"/attributes/{NAME}/"
+
+
+def attribute_paths(inputs: Sequence[Input]) -> list[Path]:
+    """Of each input the path below `attributes/textassay/` at which the mixer looks for its attributes.
+
+    Raises `UsageError` on an input that is not below a folder `documents`, and on two that have the same path below it.
+    """
+    seen: dict[Path, str] = {}
+    for file in inputs:
+        _, found, below = f"/{file.name}".partition(_DOCUMENTS)
+        path = Path(below.replace(_DOCUMENTS, _ATTRIBUTES))
+        if not found or ".." in path.parts or path.is_absolute() or not path.name:
+            raise UsageError(f"{file.name}: dolma's mixer wants documents in a folder documents/, attributes beside it")
+        if path in seen:
+            raise UsageError(
+                f"{seen[path]} and {file.name} would have the same attributes: wanted one data set at a time"
+            )
+        seen[path] = file.name
+    return list(seen)
+
+
+class DolmaRows:
+    """A file of attributes, a line for each line of the documents. One that is no document (malformed, blank) gets a line
+    without id and attributes, so that those behind it stay in step; the mixer stops there and says so.
+    """
+
+    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._scores = [name for name in kinds if name not in NOT_SCORES]
+        self._next_line = 1
+        self._stream = path.open("wb")
+        self._lines = _lines_into(self._stream, path.suffix)
+
+    def add(self, columns: Columns) -> None:
+        for row in Table(with_ids(columns)).rows():
+            while self._next_line < row["line"]:
+                self._write(None, {})
+            self._write(row["id"], self._attributes(row))
+
+    def _write(self, document: str | None, attributes: Mapping[str, Any]) -> None:
+        self._lines.write({"id": document, "attributes": attributes})
+        self._next_line += 1
+
+    def _attributes(self, row: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Null is a list without a span. The label is an attribute of its own, with the score 1."""
+        end = row["n_chars"]
+        found = {f"{NAME}__{name}": [] if row[name] is None else [[0, end, row[name]]] for name in self._scores}
+        if "provenance" in row:
+            found |= {f"{NAME}__{name}": [[0, end, 1.0]] if row["provenance"] == name else [] for name in LABELS}
+        return found
+
+    def close(self) -> None:
+        self._lines.close()
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError):
+            self._lines.close()
+        with suppress(OSError):
+            self._stream.close()
+
+
+def _lines_into(stream: BinaryIO, suffix: str) -> JsonLines:
+    """The mixer goes by the suffix, too. Nothing of time or name in it: the same rows give the same bytes."""
+    if suffix == ".zst":
+        return ZstdLines(stream)
+    if suffix == ".gz":
+        return JsonLines(gzip.GzipFile("", "wb", LEVEL, stream, mtime=0))
+    return JsonLines(io.BufferedWriter(io.FileIO(stream.fileno(), "wb", closefd=False)))
