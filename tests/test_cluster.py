@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -416,3 +417,16 @@ def test_several_processes_at_once(corpus, tmp_path):
     children = [subprocess.Popen([*line, f"{n}/3"], stdout=subprocess.DEVNULL) for n in range(3)]
     assert [child.wait(120) for child in children] == [0, 0, 0]
     assert merge_profiles([tmp_path / "out"])[0].serialize() == scan(corpus, documents="none").profile.serialize()
+
+
+# The page
+
+
+def test_the_page_says_what_is_there():
+    root = Path(__file__).parent.parent
+    page = (root / "docs/cluster.md").read_text("utf-8") + (root / "docs/sizing.md").read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", page):
+        assert (root / "docs" / target).exists(), target
+    helped = command("scan", "--help").stdout + command("merge", "--help").stdout
+    for option in set(re.findall(r"(?<=[ `])--[a-z][a-z-]+", page)) - {"--array"}:
+        assert option in helped, option
