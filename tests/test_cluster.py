@@ -391,6 +391,8 @@ def test_damage_in_a_shard_is_said(corpus, tmp_path):
 def test_a_shard_without_files(corpus, tmp_path):
     done = command("scan", corpus, "-o", tmp_path / "out", "--shard", "8/9")
     assert (done.returncode, done.stdout) == (0, "") and "shard 8/9 has no files" in done.stderr
+    done = command("scan", corpus, "-o", tmp_path / "out", "--shard", "8/9", "--json")
+    assert json.loads(done.stdout) is None
 
 
 @pytest.mark.parametrize(
