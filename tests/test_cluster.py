@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -390,6 +391,8 @@ def test_damage_in_a_shard_is_said(corpus, tmp_path):
 def test_a_shard_without_files(corpus, tmp_path):
     done = command("scan", corpus, "-o", tmp_path / "out", "--shard", "8/9")
     assert (done.returncode, done.stdout) == (0, "") and "shard 8/9 has no files" in done.stderr
+    done = command("scan", corpus, "-o", tmp_path / "out", "--shard", "8/9", "--json")
+    assert json.loads(done.stdout) is None
 
 
 @pytest.mark.parametrize(
@@ -416,3 +419,16 @@ def test_several_processes_at_once(corpus, tmp_path):
     children = [subprocess.Popen([*line, f"{n}/3"], stdout=subprocess.DEVNULL) for n in range(3)]
     assert [child.wait(120) for child in children] == [0, 0, 0]
     assert merge_profiles([tmp_path / "out"])[0].serialize() == scan(corpus, documents="none").profile.serialize()
+
+
+# The page
+
+
+def test_the_page_says_what_is_there():
+    root = Path(__file__).parent.parent
+    page = (root / "docs/cluster.md").read_text("utf-8") + (root / "docs/sizing.md").read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", page):
+        assert (root / "docs" / target).exists(), target
+    helped = command("scan", "--help").stdout + command("merge", "--help").stdout
+    for option in set(re.findall(r"(?<=[ `])--[a-z][a-z-]+", page)) - {"--array"}:
+        assert option in helped, option

@@ -14,7 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from textassay import Detector, Profile, Scanner, UsageError, build_anchor, merge_profiles, scan, scan_shard
+from textassay import (
+    Detector,
+    Profile,
+    ProfileError,
+    Scanner,
+    UsageError,
+    build_anchor,
+    merge_profiles,
+    scan,
+    scan_shard,
+)
 from textassay.engines import local
 from textassay.errors import EngineError, FolderError, MissingPackageError, OutputError
 from textassay.folder import OutputFolder
@@ -233,6 +243,21 @@ def test_a_folder_that_another_process_writes_to(on_ray, corpus, tmp_path, monke
     (tmp_path / "other/shards" / plan.shards[0].name / "letter.txt").write_text("dear")
     with pytest.raises(EngineError, match=r"shard 0 \([0-9a-f]*\) failed: .*not textassay's \(letter.txt\)"):
         on_ray.scan(corpus, tmp_path / "other", threads=1, tokens="char", **options)
+
+
+@quiet_ray
+def test_a_damaged_profile_ends_the_run(on_ray, corpus, tmp_path):
+    """A finished shard whose profile has lost its end, met by a task or by the driver."""
+    out, options = tmp_path / "out", OPTIONS | {"documents": "none"}
+    for number in range(7):
+        scan_shard(corpus, out, (number, 7), **options)
+    bad = next(out.glob("shards/*/profile.tap"))
+    bad.write_bytes(bad.read_bytes()[:-3])
+    with pytest.raises(EngineError, match=r"adding up failed: [\s\S]*profile.tap: byte"):
+        on_ray.scan(corpus, out, threads=1, fan_in=4, **options)
+    with pytest.raises(ProfileError, match=r"profile.tap: byte"):
+        on_ray.scan(corpus, out, threads=1, fan_in=16, **options)
+    assert not (out / "profile.tap").exists() and not (out / ".partial").exists()
 
 
 @quiet_ray

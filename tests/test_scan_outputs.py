@@ -147,7 +147,7 @@ def test_no_documents(backend, corpus, tmp_path):
 def test_documents_that_cannot_be(backend, corpus, monkeypatch):
     with pytest.raises(UsageError, match="needs a folder"):
         scan(corpus, documents="parquet")
-    with pytest.raises(UsageError, match="wanted auto, parquet, jsonl, memory or none"):
+    with pytest.raises(UsageError, match="wanted auto, parquet, jsonl, dolma, memory or none"):
         scan(corpus, documents="csv")  # type: ignore[arg-type]
 
 

@@ -123,7 +123,9 @@ def scan(
     division = Division(shard, engine, shards, address, None if memory is None else parse_size("memory", memory))
     with ProgressLine(quiet or as_json) as progress:
         done = division.scan(inputs, out, options | {"on_progress": progress})
-    if done is not None:
+    if done is None:
+        sys.stdout.write("null\n" if as_json else "")
+    else:
         write_metrics(done.summary)
         _print(done, as_json)
         exit_if_incomplete(done.summary)

@@ -171,6 +171,8 @@ class _Crew:
         self._plan, self._out, self._options, self._declared, self._most = plan, out, options, declared, most
         records = plan.record.shards
         unfinished = [shard for shard in plan.shards if not records[shard.index].is_finished(out)]
+        self._n_files, self._volume = sum(one.files for one in records), sum(one.bytes for one in records)
+        self._sizes_known = all(file.size is not None for shard in plan.shards for file in shard.files)
         self._waiting = deque(sorted(unfinished, key=lambda shard: -shard.bytes))
         self._failures: dict[int, int] = {}
         self._busy: dict[Any, tuple[Any, Shard]] = {}
@@ -248,16 +250,11 @@ class _Crew:
     def _tell(self, on_progress: Callable[[Progress], None] | None) -> None:
         if on_progress is None:
             return
-        open_shards = [*self._waiting, *(shard for _, shard in self._busy.values())]
-        files = [file for shard in self._plan.shards for file in shard.files]
-        left = [file for shard in open_shards for file in shard.files]
-        total = None if any(file.size is None for file in files) else _volume(files)
-        done = _volume(files) - _volume(left)
-        on_progress(Progress(len(files) - len(left), len(files), done, total, **self._counts))
-
-
-def _volume(files: Sequence[Input]) -> int:
-    return sum(file.size or 0 for file in files)
+        left = [*self._waiting, *(shard for _, shard in self._busy.values())]
+        files = self._n_files - sum(len(shard.files) for shard in left)
+        done = self._volume - sum(shard.bytes for shard in left)
+        total = self._volume if self._sizes_known else None
+        on_progress(Progress(files, self._n_files, done, total, **self._counts))
 
 
 def _added_up(sums: Sequence[Path], fan_in: int, scratch: Path, memory: int) -> Profile:
@@ -265,7 +262,10 @@ def _added_up(sums: Sequence[Path], fan_in: int, scratch: Path, memory: int) -> 
     if fan_in < 2:
         raise UsageError(f"fan_in={fan_in}: wanted at least 2")
     merge = ray.remote(merge_files).options(num_cpus=1, memory=memory, max_retries=ATTEMPTS - 1)
-    left = merge_levels(sums, fan_in, scratch, lambda jobs: ray.get([merge.remote(*job) for job in jobs]))
+    try:
+        left = merge_levels(sums, fan_in, scratch, lambda jobs: ray.get([merge.remote(*job) for job in jobs]))
+    except ray.exceptions.RayError as error:
+        raise EngineError(f"adding up failed: {error}") from error
     return added_up(left)
 
 
