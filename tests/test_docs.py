@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -83,7 +84,6 @@ def test_every_signal_is_explained():
 
 
 def test_every_gauge_is_listed(tmp_path):
-    np = pytest.importorskip("numpy")
     np.save(tmp_path / "ids.npy", np.arange(99))
     options = {"provenance": ROOT / "examples" / "provenance.toml", "entropy_floor": 1.0}
     summaries = [
@@ -101,15 +101,12 @@ def test_every_gauge_is_listed(tmp_path):
 def test_every_page_is_in_the_navigation():
     """And nothing else. `mkdocs build --strict`, a job of CI, follows the links."""
 
-    class Loader(yaml.SafeLoader):
-        pass
-
     def pages(part) -> list[str]:
         if isinstance(part, str):
             return [part]
         return [page for one in (part.values() if isinstance(part, dict) else part) for page in pages(one)]
 
-    nav = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     assert sorted(pages(nav)) == sorted(page.relative_to(DOCS).as_posix() for page in PAGES)
 
 
