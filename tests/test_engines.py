@@ -131,7 +131,7 @@ def test_ray(on_ray, corpus, tmp_path):
     rows = {path.name: path.read_bytes() for path in (tmp_path / "whole/documents").iterdir()}
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").glob("shards/*/documents/*")} == rows
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        *("manifest.json", "plan.json", "profile.tap", "shards", "summary.json")
+        *("manifest.json", "plan.json", "profile.tap", "report.html", "shards", "summary.json")
     ]
     total = sum(path.stat().st_size for path in corpus.iterdir())
     assert (seen[0].files, seen[0].n_files, seen[0].bytes_total) == (0, 7, total)

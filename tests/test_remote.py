@@ -314,7 +314,7 @@ def test_a_file_that_shrinks(backend, corpus):
     files = resolve_inputs("memory://shrinking", allow_remote=True)
     rest = data[: len(data) // 2].rpartition(b"\n")[0] + b"\n"
     memory.pipe("/shrinking/g.jsonl", rest)
-    feed = Feed(files, 1)
+    feed = Feed(files, 1, [file.source for file in files])
     with open(feed.sources[0], "rb") as pipe:
         assert pipe.read() == rest
     before = {
