@@ -289,18 +289,12 @@ def _read_lines(path: Path, kinds: Mapping[str, str]) -> Columns:
     return {name: np.array([row[name] for row in rows], _NUMPY_TYPES[kind]) for name, kind in kinds.items()}
 
 
-class JsonRows:
-    """A zstd-compressed JSONL file."""
+class LineFile:
+    """A file of JSON lines, durable when it is closed. What `lines_into` makes of the stream takes them."""
 
-    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
-        self._names = list(kinds)
+    def __init__(self, path: Path, lines_into: Callable[[BinaryIO], "JsonLines"]) -> None:
         self._stream = path.open("wb")
-        self._lines = ZstdLines(self._stream)
-
-    def add(self, columns: Columns) -> None:
-        table = Table(with_ids(columns))
-        for row in table.rows():
-            self._lines.write({name: row[name] for name in self._names})
+        self._lines = lines_into(self._stream)
 
     def close(self) -> None:
         self._lines.close()
@@ -313,6 +307,19 @@ class JsonRows:
             self._lines.close()
         with suppress(OSError):
             self._stream.close()
+
+
+class JsonRows(LineFile):
+    """A zstd-compressed JSONL file."""
+
+    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
+        self._names = list(kinds)
+        super().__init__(path, ZstdLines)
+
+    def add(self, columns: Columns) -> None:
+        table = Table(with_ids(columns))
+        for row in table.rows():
+            self._lines.write({name: row[name] for name in self._names})
 
 
 class JsonLines:

@@ -7,13 +7,11 @@ file is, and takes line n of one with line n of the other; the ids must be the s
 
 import gzip
 import io
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from textassay.documents import Columns, JsonLines, ZstdLines, with_ids
+from textassay.documents import Columns, JsonLines, LineFile, ZstdLines, with_ids
 from textassay.errors import UsageError
 from textassay.inputs import Input
 from textassay.provenance import LABELS
@@ -46,7 +44,7 @@ def attribute_paths(inputs: Sequence[Input]) -> list[Path]:
     return list(seen)
 
 
-class DolmaRows:
+class DolmaRows(LineFile):
     """A file of attributes, a line for each line of the documents. One that is no document (malformed, blank) gets a line
     without id and attributes, so that those behind it stay in step; the mixer stops there and says so.
     """
@@ -55,8 +53,7 @@ class DolmaRows:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._scores = [name for name in kinds if name not in NOT_SCORES]
         self._next_line = 1
-        self._stream = path.open("wb")
-        self._lines = _lines_into(self._stream, path.suffix)
+        super().__init__(path, lambda stream: lines_into(stream, path.suffix))
 
     def add(self, columns: Columns) -> None:
         for row in Table(with_ids(columns)).rows():
@@ -76,22 +73,10 @@ class DolmaRows:
             found |= {f"{NAME}__{name}": [[0, end, 1.0]] if row["provenance"] == name else [] for name in LABELS}
         return found
 
-    def close(self) -> None:
-        self._lines.close()
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
 
-    def abandon(self) -> None:
-        with suppress(OSError):
-            self._lines.close()
-        with suppress(OSError):
-            self._stream.close()
-
-
-def _lines_into(stream: BinaryIO, suffix: str) -> JsonLines:
-    """The mixer goes by the suffix, too. Nothing of time or name in it: the same rows give the same bytes."""
-    if suffix == ".zst":
+def lines_into(stream: BinaryIO, suffix: str) -> JsonLines:
+    """The mixer goes by the suffix, too. Nothing of time or name in it: the same rows give the same bytes. The stream stays open."""
+    if suffix in (".zst", ".zstd"):
         return ZstdLines(stream)
     if suffix == ".gz":
         return JsonLines(gzip.GzipFile("", "wb", LEVEL, stream, mtime=0))
