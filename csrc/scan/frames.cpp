@@ -35,6 +35,7 @@ struct FrameHeader {
     uint64_t content_size;
 };
 constexpr size_t kLongestFrameHeader = 18;
+constexpr size_t kBlockHeader = 3;
 
 FrameHeader read_frame_header(const uint8_t* frame, size_t available) {
     const uint8_t descriptor = available > 4 ? frame[4] : uint8_t{0};
@@ -66,12 +67,16 @@ class FrameStream {
         wanted_ = header.size;
         content_left_ = header.has_content_size ? header.content_size : UINT64_MAX;
         in_frame_ = true;
+        holds_output_ = false;
     }
     bool in_frame() const { return in_frame_; }
 
     // Decodes from `in` into `out`; says how much of either was used. Empty, or what is wrong.
     std::string step(const uint8_t* in, size_t in_size, size_t& in_used, uint8_t* out, size_t out_size, size_t& out_used) {
-        ZSTD_inBuffer input{in, std::min(in_size, wanted_), 0};
+        // What it holds comes out before it gets more, and a block before it sees the next one's header, for which it asks with the
+        // block: of a call that fails nothing would come out.
+        const size_t wanted = wanted_ > kBlockHeader ? wanted_ - kBlockHeader : wanted_;
+        ZSTD_inBuffer input{in, holds_output_ ? 0 : std::min(in_size, wanted), 0};
         ZSTD_outBuffer output{out, static_cast<size_t>(std::min<uint64_t>(out_size, content_left_)), 0};
         const size_t left = ZSTD_decompressStream(context_, &output, &input);
         in_used = input.pos;
@@ -81,8 +86,9 @@ class FrameStream {
         in_frame_ = left != 0;
         if (content_left_ != UINT64_MAX) content_left_ -= out_used;
         // libzstd itself looks at the declared size only when the frame is over.
-        if (in_frame_ && content_left_ == 0 && in_size > 0 && in_used == 0)
+        if (in_frame_ && content_left_ == 0 && input.size > 0 && in_used == 0)
             return "wanted the content size that the zstd frame declares, found more";
+        holds_output_ = out_used > 0 && out_used == output.size && content_left_ > 0;
         return {};
     }
 
@@ -98,6 +104,7 @@ class FrameStream {
     size_t wanted_ = 0;  // input of the next step
     uint64_t content_left_ = 0;
     bool in_frame_ = false;
+    bool holds_output_ = false;  // perhaps: the last step filled its room
 };
 
 class ZstdDecoder final : public Decoder {
@@ -186,11 +193,7 @@ class GzipDecoder final : public Decoder {
         Decoded result;
         while (result.bytes < capacity) {
             if (!in_member_ && !begin_member(result)) return result;
-            const size_t available = source_.fill(1);
-            if (available == 0) {
-                result.damage = "wanted the rest of a gzip member, found the end of the file";
-                return result;
-            }
+            const size_t available = source_.fill(1);  // behind the last there may still be output that had no room
             stream_.next_in = const_cast<uint8_t*>(source_.data());
             stream_.avail_in = static_cast<uInt>(std::min<size_t>(available, kReadBytes));
             const uInt offered = stream_.avail_in;
@@ -199,13 +202,16 @@ class GzipDecoder final : public Decoder {
             stream_.avail_out = room;
             const int status = inflate(&stream_, Z_NO_FLUSH);
             source_.consume(offered - stream_.avail_in);
-            result.bytes += room - stream_.avail_out;
+            const size_t produced = room - stream_.avail_out;
+            result.bytes += produced;
             if (status == Z_STREAM_END) {
                 in_member_ = false;
             } else if (status != Z_OK && status != Z_BUF_ERROR) {
                 result.damage = stream_.msg != nullptr ? stream_.msg : "gzip member is damaged";
-                return result;
+            } else if (available == 0 && produced == 0) {
+                result.damage = "wanted the rest of a gzip member, found the end of the file";
             }
+            if (!result.damage.empty()) return result;
         }
         return result;
     }
@@ -339,8 +345,6 @@ bool take_frame_group(Source& source, size_t wanted, FrameGroup& group) {
         end += size;
         if (header.size == 0) continue;  // skippable
         group.content_size += header.content_size;
-        ++group.counts.frames;
-        group.counts.without_checksum += !header.has_checksum;
     }
     if (end == 0) return false;
     group.compressed.assign(source.data(), source.data() + end);
@@ -359,14 +363,17 @@ Decoded decode_frame_group(const FrameGroup& group, int max_window_log, uint8_t*
                 at += 8 + size_t{little_endian32(at + 4)};
                 continue;
             }
-            stream.begin(read_frame_header(at, static_cast<size_t>(end - at)));
+            const FrameHeader header = read_frame_header(at, static_cast<size_t>(end - at));
+            ++result.frames.frames;
+            result.frames.without_checksum += !header.has_checksum;
+            stream.begin(header);
         }
         size_t in_used, out_used;
         result.damage = stream.step(at, static_cast<size_t>(end - at), in_used, out + result.bytes, capacity - result.bytes, out_used);
         at += in_used;
-        result.compressed_bytes = static_cast<size_t>(at - group.compressed.data());
         result.bytes += out_used;
     }
+    result.compressed_bytes = static_cast<size_t>(at - group.compressed.data());
     if (result.damage.empty() && stream.in_frame()) result.damage = "zstd frame is cut";
     return result;
 }
