@@ -89,6 +89,11 @@ class Term:
     centre: float
     coefficient: float
 
+    @property
+    def largest(self) -> float:
+        """What it contributes at most, in either direction."""
+        return abs(self.coefficient) * max(self.centre - self.low, self.high - self.centre)
+
     def contribution(self, columns: Columns) -> NDArray[np.float64]:
         value = np.asarray(TERMS[self.name](columns), np.float64)
         held = np.minimum(np.maximum(value, self.low), self.high)
@@ -473,6 +478,8 @@ class ModelReader:
         if not ascending or probabilities[0] < 0 or probabilities[-1] > 1:
             raise self._fail("wanted probabilities from 0 to 1 that never fall")
         intercept = self._number(found["intercept"], "the intercept")
+        if abs(intercept) + sum(term.largest for term in terms) > _LARGEST:
+            raise self._fail(f"wanted terms that give logits within {_LARGEST:.0f}")
         return {"terms": terms, "intercept": intercept, "logits": logits, "probabilities": probabilities}
 
     def _term(self, found: Any) -> Term:

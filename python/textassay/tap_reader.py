@@ -177,7 +177,7 @@ class _Reader:
         if n + sums["nulls"] != totals[total]:
             found = f"{n} values and {sums['nulls']} nulls"
             raise self._fail(f"wanted values and nulls of {signal} as many as {total}, {totals[total]}, found {found}")
-        if n * sums["sum_squares"] < sums["sum"] ** 2:
+        if n * sums["sum_squares"] < sums["sum"] ** 2 or (n == 0 and sums["sum_squares"]):
             raise self._fail(f"wanted a sum of squares that {n} values of {signal} with this sum can have")
 
     def _types(self, header: dict[str, Any], state: Any) -> int:
@@ -186,6 +186,8 @@ class _Reader:
         last: bytes | None = None
         while left:
             types, columns = self._type_columns(tap.TYPES, left, last, 3)
+            if not self._in_sample(header, types).all():
+                raise self._fail("wanted types of the sample that the level leaves")
             counts, without, below = columns
             if not (np.all(counts > without) and np.all(counts > below)):
                 raise self._fail("wanted document frequencies and peaks between 1 and the count")
@@ -229,8 +231,8 @@ class _Reader:
         if sizes is None:
             return
         n_tokens, width = header["totals"]["n_tokens"], tap.sketch_width(max_types)
-        if sizes["width"] != width or not 1 <= sizes["level"] <= 64 or sizes["floor_level"] > 64:
-            raise self._fail(f"wanted levels up to 64 and sketches of {width} cells a row, found {sizes}")
+        if sizes["width"] != width or not 1 <= sizes["level"] <= 63 or sizes["floor_level"] > 31:
+            raise self._fail(f"wanted a level from 1 to 63, a floor of at most 31 and sketches of {width} cells a row, found {sizes}")
         if sizes["n_frequent"] > tap.most_frequent(max_types):
             raise self._fail(f"wanted {tap.most_frequent(max_types)} frequent types, found {sizes['n_frequent']}")
         sketches = []
@@ -240,9 +242,19 @@ class _Reader:
         if any(_sum(row) + exact != n_tokens for row in sketches[0]):
             raise self._fail(f"wanted counts and sketch rows that add up to {n_tokens} tokens")
         frequent = self._frequent(sizes["n_frequent"])
+        if self._in_sample(header, frequent).any() or not np.all(frequent["peaks"] >> np.uint64(sizes["floor_level"])):
+            raise self._fail("wanted frequent types beyond the sample, with peaks of their floor")
         bounded = {name: sizes[name] for name in ("level", "floor_level", "width")}
         bounded |= {"count_sketch": sketches[0], "document_sketch": sketches[1], "frequent": frequent}
         self._guarded(state.add_bounded, bounded)
+
+    def _in_sample(self, header: dict[str, Any], types: Mapping[str, Any]) -> NDArray[np.bool_]:
+        """Of each type whether a profile of this level holds it by name (docs/semantics.md)."""
+        level = 0 if header["bounded"] is None else header["bounded"]["level"]
+        if not level:
+            return np.ones(len(types["token_offsets"]) - 1, np.bool_)
+        hashes = _backend.get().token_hashes(types["token_bytes"], types["token_offsets"])
+        return (hashes >> np.uint64(64 - min(level, 63))) == 0
 
     def _frequent(self, left: int) -> dict[str, Any]:
         parts: list[tuple[dict[str, Any], Any]] = []

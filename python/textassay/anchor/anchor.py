@@ -34,7 +34,9 @@ class Anchor:
 
     def _for_backend(self) -> Any:
         header, arrays = self.header, self.arrays
-        tables = [f"ngrams_{order}" for order in range(2, int(header["order"]) + 1)]
+        if type(header["order"]) is not int or not 1 <= header["order"] <= MAX_ORDER:
+            raise ValueError(f"wanted an order of at most {MAX_ORDER}, found {str(header['order'])[:40]}")
+        tables = [f"ngrams_{order}" for order in range(2, header["order"] + 1)]
         looked_up = {name: arrays[name] for name in (*_LOOKED_UP, *tables)}
         if "fingerprints" in arrays:
             looked_up["fingerprints"] = arrays["fingerprints"]

@@ -3,6 +3,7 @@
 import gzip
 import re
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -61,7 +62,7 @@ def import_arpa(model: str | PathLike[str], out: str | PathLike[str], note: str 
     try:
         with path.open("rb") as plain, _unpacked(plain) as stream:
             words, orders = _Reader(path, stream).read()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise AnchorError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
         with partial_folder(Path(out)) as folder:
