@@ -226,8 +226,11 @@ def test_command_line_help_is_light():
 # The stub is the reference
 
 
+DESCRIBING = ("TypedDict", "Protocol")
+
+
 def stub_names() -> tuple[set[str], dict[str, set[str]]]:
-    """Functions and constants; classes with their public methods and properties. Typed dictionaries describe, they do not exist."""
+    """Functions and constants; classes with their public methods and properties. Typed dictionaries and protocols describe, they do not exist."""
     tree = ast.parse((PYTHON / "_native.pyi").read_text(encoding="utf-8"))
     names, classes = set(), {}
     for node in tree.body:
@@ -235,7 +238,7 @@ def stub_names() -> tuple[set[str], dict[str, set[str]]]:
             names.add(node.name)
         elif isinstance(node, ast.AnnAssign):
             names.add(node.target.id)
-        elif isinstance(node, ast.ClassDef) and not any(getattr(b, "id", "") == "TypedDict" for b in node.bases):
+        elif isinstance(node, ast.ClassDef) and not any(getattr(b, "id", "") in DESCRIBING for b in node.bases):
             classes[node.name] = {n.name for n in node.body if isinstance(n, ast.FunctionDef)} - {"__init__"}
     return names, classes
 

@@ -1,8 +1,13 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
 #include <optional>
 
 #include "arrays.hpp"
 #include "profile_state.hpp"
 #include "provenance_arrays.hpp"
+#include "python_rows.hpp"
 #include "registry.hpp"
 #include "scan.hpp"
 
@@ -23,18 +28,21 @@ Stage stage_named(const std::string& name) {
     throw std::invalid_argument("stage: wanted decompress, json, words, signals or histogram, got \"" + name + "\"");
 }
 
-std::vector<SourceName> source_names(const py::sequence& paths) {
-    std::vector<SourceName> names;
+std::vector<ScanSource> sources_of(const py::sequence& paths, const ScanConfig& config) {
+    const size_t n_values = config.provenance ? config.provenance->fields.size() : 0;
+    std::vector<ScanSource> sources;
     for (const py::handle path : paths) {
-        SourceName name;
+        ScanSource source;
         if (py::isinstance<py::int_>(path)) {
-            name.descriptor = path.cast<int>();
+            source.name.descriptor = path.cast<int>();
+        } else if (py::hasattr(path, "read")) {
+            source.rows = python_row_reader(py::reinterpret_borrow<py::object>(path), config.text_fields.size() + 1 + n_values);
         } else {
-            name.path = path.cast<py::bytes>();
+            source.name.path = path.cast<py::bytes>();
         }
-        names.push_back(std::move(name));
+        sources.push_back(std::move(source));
     }
-    return names;
+    return sources;
 }
 
 py::dict to_dict(const FileOutcome& outcome) {
@@ -84,7 +92,7 @@ py::dict to_dict(ScanEvent&& event, const MeasureConfig& config) {
 
 struct PythonScan {
     MeasureConfig config;
-    std::unique_ptr<Scan> scan;
+    std::shared_ptr<Scan> scan;
     std::shared_ptr<ProfileState> profile;  // once asked for
 
     py::object next(double timeout) {
@@ -103,11 +111,40 @@ struct PythonScan {
     }
 
     ~PythonScan() {
-        // Its threads never need the GIL, but joining them may take a moment.
+        // Joining its threads may take a moment, and readers of rows need the GIL.
         const py::gil_scoped_release release;
         scan.reset();
     }
 };
+
+// Scans whose threads call Python: they have to end before the interpreter does, whoever forgot them.
+class CallingScans {
+   public:
+    void add(const std::shared_ptr<Scan>& scan) {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(scans_, [](const auto& other) { return other.expired(); });
+        scans_.push_back(scan);
+        process_ = ::getpid();
+    }
+
+    void stop() {
+        if (process_ != ::getpid()) return;  // a forked child has no threads to join
+        const py::gil_scoped_release release;
+        const std::lock_guard lock(mutex_);
+        for (const auto& other : scans_)
+            if (const auto scan = other.lock()) scan->stop();
+    }
+
+   private:
+    std::mutex mutex_;
+    std::vector<std::weak_ptr<Scan>> scans_;
+    pid_t process_ = -1;
+};
+
+CallingScans& calling_scans() {
+    static CallingScans scans;
+    return scans;
+}
 
 // A document has two fingerprints for 17 tokens.
 constexpr uint64_t kFingerprintShare = 8;
@@ -161,9 +198,11 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     if (provenance) config.provenance = provenance_rules(*provenance, paths.size());
     auto scan = std::make_unique<PythonScan>();
     scan->config = config.measure;
-    std::vector<SourceName> sources = source_names(paths);
+    std::vector<ScanSource> sources = sources_of(paths, config);
+    const bool calls_python = std::any_of(sources.begin(), sources.end(), [](const ScanSource& source) { return source.rows != nullptr; });
     const py::gil_scoped_release release;
-    scan->scan = std::make_unique<Scan>(std::move(sources), std::move(config));
+    scan->scan = std::make_shared<Scan>(std::move(sources), std::move(config));
+    if (calls_python) calling_scans().add(scan->scan);
     return scan;
 }
 
@@ -180,6 +219,7 @@ py::dict progress(PythonScan& self) {
 }  // namespace
 
 void register_scan(py::module_& module) {
+    py::module_::import("atexit").attr("register")(py::cpp_function([] { calling_scans().stop(); }));
     py::class_<PythonScan>(module, "Scan")
         .def(py::init(&start), py::arg("paths"), py::kw_only(), py::arg("signals"), py::arg("tokens") = "word",
              py::arg("text_fields") = std::vector<FieldPath>{{"text"}}, py::arg("id_field") = FieldPath{"id"},

@@ -15,12 +15,23 @@ namespace textassay {
 inline constexpr size_t kHeadroom = size_t{1} << 20;
 inline constexpr size_t kPaddingBehind = simdjson::SIMDJSON_PADDING;
 
+// A value of a row: buffer[begin, begin + size).
+struct Cell {
+    static constexpr uint64_t kNull = ~uint64_t{0};
+    uint64_t begin = 0, size = kNull;
+
+    bool is_null() const { return size == kNull; }
+};
+
 struct Block {
     // Whole lines at buffer[begin, end), kPaddingBehind readable bytes behind. The last one of a file may lack its LF.
     Buffer buffer;
     size_t begin = 0, end = 0;
     uint64_t byte_offset = 0;  // of `begin`, in the uncompressed stream
-    // Instead of the above: one line that was not kept, of so many bytes with its LF.
+    // Instead of lines: rows, one after the other, whose texts have so many bytes (rows.hpp).
+    std::vector<Cell> cells;
+    uint64_t text_bytes = 0;
+    // Instead of the above: one line or row that was not kept, of so many bytes with its LF.
     Malformed lost_line = Malformed::kNone;
     uint64_t lost_bytes = 0;
     uint64_t order = 0;  // 0, 1, 2, ... within the file

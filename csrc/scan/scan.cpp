@@ -36,6 +36,7 @@ bool is_blank(const uint8_t* line, size_t size) {
 struct Scan::Unit {
     Buffer buffer;  // data from kHeadroom on
     Decoded decoded;
+    std::vector<Block> rows;  // instead, of a file of rows
     FrameCounts frames;
     uint64_t compressed_offset = 0;  // behind it
 };
@@ -49,16 +50,27 @@ struct Scan::BlockResult {
 };
 
 struct Scan::File {
-    File(size_t index, SourceName name, const ScanConfig& config, Histogram& histogram)
-        : index(index), name(std::move(name)), size(size_of(this->name)), cutter(config.max_record_bytes), batches(config.batch_tokens, histogram) {}
+    File(size_t index, ScanSource from, const ScanConfig& config, Histogram& histogram)
+        : index(index),
+          name(std::move(from.name)),
+          has_rows(from.rows != nullptr),
+          size(has_rows ? from.rows->size_on_disk() : size_of(name)),
+          rows(std::move(from.rows)),
+          cutter(config.max_record_bytes),
+          batches(config.batch_tokens, histogram) {
+        if (has_rows) outcome.format = rows->format();
+    }
 
     const size_t index;
     const SourceName name;
+    const bool has_rows;
     const uint64_t size;
 
     // Of the worker that reads; `reading` and `read_to_end` belong to the scan's mutex.
+    bool opened = false;
     std::unique_ptr<Source> source;
     std::unique_ptr<Decoder> decoder;
+    std::unique_ptr<RowReader> rows;  // until the last row has been read
     uint64_t next_unit = 0;
     uint64_t consumed_before = 0;
     bool reading = false, read_to_end = false;
@@ -67,6 +79,7 @@ struct Scan::File {
     std::map<uint64_t, Unit> units;  // decoded, waiting for those before
     uint64_t next_cut = 0;
     LineCutter cutter;
+    uint64_t row_bytes = 0;  // of the texts of all rows cut so far
     bool ended = false;  // nothing will be cut any more
     uint64_t blocks = 0;
     std::map<uint64_t, std::unique_ptr<BlockResult>> results;  // counted, waiting for those before
@@ -74,17 +87,21 @@ struct Scan::File {
     BatchAssembler batches;
     bool batches_finished = false, done = false;
     FileOutcome outcome;
+
+    uint64_t bytes() const { return has_rows ? row_bytes : cutter.bytes(); }
 };
 
 struct Scan::Worker {
     explicit Worker(const ScanConfig& config)
         : parser(config.text_fields, config.id_field,
                  config.provenance ? config.provenance->fields : std::vector<FieldPath>{}),
+          rows(config.text_fields.size(), config.provenance ? config.provenance->fields.size() : 0),
           counter(config.measure) {
         if (config.measure.fingerprints) fingerprints.emplace(*config.measure.fingerprints);
     }
 
     RecordParser parser;
+    RowParser rows;
     DocumentCounter counter;
     Tokenizer tokenizer;  // for Stage::kWords
     WorkerCounts counts;
@@ -111,7 +128,7 @@ void Account::merge(const Account& other) {
     for (size_t i = 0; i < records_by_reason.size(); ++i) records_by_reason[i] += other.records_by_reason[i];
 }
 
-Scan::Scan(std::vector<SourceName> sources, ScanConfig config)
+Scan::Scan(std::vector<ScanSource> sources, ScanConfig config)
     : config_(std::move(config)), profile_(std::make_shared<Profile>(config_.measure.signals, config_.max_types)) {
     for (size_t i = 0; i < sources.size(); ++i)
         files_.push_back(std::make_unique<File>(i, std::move(sources[i]), config_, profile_->histogram));
@@ -122,9 +139,12 @@ Scan::Scan(std::vector<SourceName> sources, ScanConfig config)
     for (const auto& worker : workers_) threads_.emplace_back([this, &worker] { run(*worker); });
 }
 
-Scan::~Scan() {
+Scan::~Scan() { stop(); }
+
+void Scan::stop() {
     cancel();
-    for (std::thread& thread : threads_) thread.join();
+    for (std::thread& thread : threads_)
+        if (thread.joinable()) thread.join();
 }
 
 void Scan::cancel() {
@@ -242,14 +262,15 @@ Scan::File* Scan::file_to_read(Worker& worker) {
 
 // One step: a unit of frames to decode in parallel with others, or the next piece of a stream.
 void Scan::read(File& file, Worker& worker) {
-    if (!file.source && !open(file, worker)) return;
+    if (!file.opened && !open(file, worker)) return;
     const uint64_t number = file.next_unit++;
+    if (file.has_rows) return read_rows(file, number, worker);
     Unit unit;
     FrameGroup group;
     if (file.decoder->takes_frame_groups() && take_frame_group(*file.source, kUnitBytes, group)) {
         unit.frames = group.counts;
         const uint64_t begin = file.source->consumed() - group.compressed.size();
-        stop_reading(file, false);
+        stop_reading(file, false, file.source->consumed());
         const size_t capacity = group.content_size + 1;
         unit.buffer = take_buffer(kHeadroom + capacity + kPaddingBehind);
         unit.decoded = decode_frame_group(group, config_.max_window_log, unit.buffer.data() + kHeadroom, capacity);
@@ -260,17 +281,22 @@ void Scan::read(File& file, Worker& worker) {
         unit.frames = std::exchange(file.decoder->counts, {});
         if (!file.source->failure().empty()) unit.decoded.damage = file.source->failure();
         unit.compressed_offset = file.source->consumed();
-        stop_reading(file, unit.decoded.end || !unit.decoded.damage.empty());
+        stop_reading(file, unit.decoded.end || !unit.decoded.damage.empty(), file.source->consumed());
     }
     deliver_unit(file, number, std::move(unit), worker);
 }
 
 bool Scan::open(File& file, Worker& worker) {
     try {
-        file.source = std::make_unique<Source>(file.name);
-        file.decoder = open_decoder(*file.source, config_.max_window_log);
-        // A folder opens but can't be read.
-        if (!file.source->failure().empty() && file.source->available() == 0) throw ScanError(file.source->failure(), 0);
+        if (file.has_rows) {
+            file.rows->open();
+        } else {
+            file.source = std::make_unique<Source>(file.name);
+            file.decoder = open_decoder(*file.source, config_.max_window_log);
+            // A folder opens but can't be read.
+            if (!file.source->failure().empty() && file.source->available() == 0) throw ScanError(file.source->failure(), 0);
+        }
+        file.opened = true;
         return true;
     } catch (const ScanError& error) {
         {
@@ -279,7 +305,7 @@ bool Scan::open(File& file, Worker& worker) {
             file.outcome.reason = error.what();
             file.ended = true;
         }
-        stop_reading(file, true);
+        stop_reading(file, true, 0);
         const std::lock_guard file_lock(file.mutex);
         finish_if_complete(file, worker);
         const std::lock_guard lock(mutex_);
@@ -288,17 +314,32 @@ bool Scan::open(File& file, Worker& worker) {
     }
 }
 
-void Scan::stop_reading(File& file, bool at_end) {
+void Scan::read_rows(File& file, uint64_t number, Worker& worker) {
+    const RowCutter cutter(config_.text_fields.size(), config_.max_record_bytes, kUnitBytes);
+    Unit unit;
+    try {
+        unit.decoded.end = !file.rows->read([&](const Rows& rows) {
+            cutter.cut(rows, [&](size_t bytes) { return take_buffer(bytes); }, unit.rows);
+        });
+    } catch (const ScanError& error) {
+        unit.decoded.damage = error.what();
+    }
+    unit.compressed_offset = file.rows->position();
+    const bool at_end = unit.decoded.end || !unit.decoded.damage.empty();
+    if (at_end) file.rows.reset();
+    stop_reading(file, at_end, unit.compressed_offset);
+    deliver_unit(file, number, std::move(unit), worker);
+}
+
+void Scan::stop_reading(File& file, bool at_end, uint64_t consumed) {
     const std::lock_guard lock(mutex_);
     file.reading = false;
     if (at_end && !file.read_to_end) {
         file.read_to_end = true;
         std::erase(open_, &file);
     }
-    if (file.source) {
-        progress_.bytes_compressed += file.source->consumed() - file.consumed_before;
-        file.consumed_before = file.source->consumed();
-    }
+    progress_.bytes_compressed += consumed - file.consumed_before;
+    file.consumed_before = consumed;
     work_.notify_one();
 }
 
@@ -307,7 +348,7 @@ void Scan::deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker) 
     const std::lock_guard file_lock(file.mutex);
     file.units.emplace(number, std::move(unit));
     size_t units_cut = 0;
-    const uint64_t bytes_before = file.cutter.bytes();
+    const uint64_t bytes_before = file.bytes();
     for (auto next = file.units.begin(); next != file.units.end() && next->first == file.next_cut; next = file.units.begin()) {
         Unit ready = std::move(next->second);
         file.units.erase(next);
@@ -320,7 +361,7 @@ void Scan::deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker) 
         const std::lock_guard lock(mutex_);
         in_flight_ += blocks.size();
         in_flight_ -= units_cut;
-        progress_.bytes += file.cutter.bytes() - bytes_before;
+        progress_.bytes += file.bytes() - bytes_before;
         for (Block& block : blocks) {
             blocks_.emplace_back(&file, std::move(block));
             work_.notify_one();
@@ -341,7 +382,16 @@ void Scan::cut_unit(File& file, Unit unit, std::vector<Block>& blocks) {
         blocks.push_back(std::move(block));
     };
     file.outcome.frames.merge(unit.frames);
-    file.cutter.cut(std::move(unit.buffer), unit.decoded.bytes, emit);
+    if (file.has_rows) {
+        for (Block& block : unit.rows) {
+            block.order = file.blocks;
+            block.byte_offset = file.row_bytes;
+            file.row_bytes += block.text_bytes;
+            emit(std::move(block));
+        }
+    } else {
+        file.cutter.cut(std::move(unit.buffer), unit.decoded.bytes, emit);
+    }
     if (!is_damaged && !unit.decoded.end) return;
     file.cutter.finish(is_damaged, emit);
     file.ended = true;
@@ -349,7 +399,7 @@ void Scan::cut_unit(File& file, Unit unit, std::vector<Block>& blocks) {
     outcome.status = is_damaged ? FileStatus::kDamaged : FileStatus::kOk;
     outcome.reason = unit.decoded.damage;
     outcome.compressed_offset = unit.compressed_offset;
-    outcome.bytes = file.cutter.bytes();
+    outcome.bytes = file.bytes();
     outcome.account.blank += file.cutter.bytes_in_byte_order_mark();
 }
 
@@ -358,7 +408,13 @@ void Scan::parse(File& file, Block block, Worker& worker) {
     result->order = block.order;
     if (const Vocabulary::View given_up = worker.counter.begin_block(); given_up && worker.last_batch)
         move_tally(*worker.last_batch, given_up, worker.counter);
-    if (config_.stage >= Stage::kJson) parse_lines(file, block, *result, worker);
+    if (config_.stage >= Stage::kJson) {
+        if (block.cells.empty()) {
+            parse_lines(file, block, *result, worker);
+        } else {
+            parse_rows(file, block, *result, worker);
+        }
+    }
     if (config_.provenance) {
         const std::lock_guard lock(provenance_mutex_);
         profile_->provenance.take(worker.provenance);
@@ -382,7 +438,7 @@ void Scan::parse_lines(const File& file, const Block& block, BlockResult& result
         const void* found = std::memchr(base + at, '\n', block.end - at);
         const size_t line_end = found != nullptr ? static_cast<size_t>(static_cast<const uint8_t*>(found) - base) : block.end;
         const size_t next = found != nullptr ? line_end + 1 : line_end;
-        const uint64_t bytes = next - at, offset = block.byte_offset + (at - block.begin), line = account.lines++;
+        const uint64_t bytes = next - at, offset = block.byte_offset + (at - block.begin);
         const size_t size = line_end - at - (found != nullptr && line_end > at && base[line_end - 1] == '\r');
         const uint8_t* const text = base + at;
         at = next;
@@ -391,35 +447,54 @@ void Scan::parse_lines(const File& file, const Block& block, BlockResult& result
             record.malformed = Malformed::kTooLong;
         } else if (is_blank(text, size)) {
             account.blank += bytes;
+            ++account.lines;
             continue;
         } else {
             record = worker.parser.parse(text, size);
         }
-        if (record.malformed != Malformed::kNone) {
-            (record.malformed == Malformed::kTooLong ? account.too_long : account.malformed) += bytes;
-            ++account.records_by_reason[static_cast<size_t>(record.malformed)];
-            result.errors.push_back({line, offset, record.malformed});
-            continue;
-        }
-        account.parsed += bytes;
-        ++account.documents;
-        const auto* document = reinterpret_cast<const uint8_t*>(record.text.data());
-        if (config_.stage >= Stage::kSignals) {
-            const Totals before = result.counts.totals;
-            worker.counter.count(document, record.text.size(), {offset, line, record.replaced, record.has_id, record.id},
-                                 result.counts, worker.counts.distributions);
-            if (config_.provenance) note_provenance(file, record, before, result, worker);
-        } else if (config_.stage == Stage::kWords) {
-            worker.tokenizer.begin(document, record.text.size(), config_.measure.tokens);
-            TokenChunk chunk;
-            while (worker.tokenizer.next(chunk)) result.counts.totals.tokens += chunk.size;
-            ++result.counts.totals.documents;
-            result.counts.totals.bytes += record.text.size();
-        } else {
-            ++result.counts.totals.documents;
-            result.counts.totals.bytes += record.text.size();
-        }
+        settle(file, record, bytes, offset, result, worker);
     }
+}
+
+void Scan::parse_rows(const File& file, const Block& block, BlockResult& result, Worker& worker) {
+    const std::span<const Cell> cells(block.cells);
+    const size_t width = worker.rows.width();
+    uint64_t offset = block.byte_offset;
+    for (size_t at = 0; at < cells.size(); at += width) {
+        const std::span<const Cell> row = cells.subspan(at, width);
+        const uint64_t bytes = worker.rows.text_bytes(row);
+        settle(file, worker.rows.parse(block.buffer.data(), row), bytes, offset, result, worker);
+        offset += bytes;
+    }
+}
+
+// The next line or row of the file: what becomes of it, and where its bytes go.
+void Scan::settle(const File& file, const Record& record, uint64_t bytes, uint64_t offset, BlockResult& result, Worker& worker) {
+    Account& account = result.account;
+    const uint64_t line = account.lines++;
+    if (record.malformed != Malformed::kNone) {
+        (record.malformed == Malformed::kTooLong ? account.too_long : account.malformed) += bytes;
+        ++account.records_by_reason[static_cast<size_t>(record.malformed)];
+        result.errors.push_back({line, offset, record.malformed});
+        return;
+    }
+    account.parsed += bytes;
+    ++account.documents;
+    const auto* document = reinterpret_cast<const uint8_t*>(record.text.data());
+    if (config_.stage >= Stage::kSignals) {
+        const Totals before = result.counts.totals;
+        worker.counter.count(document, record.text.size(), {offset, line, record.replaced, record.has_id, record.id},
+                             result.counts, worker.counts.distributions);
+        if (config_.provenance) note_provenance(file, record, before, result, worker);
+        return;
+    }
+    if (config_.stage == Stage::kWords) {
+        worker.tokenizer.begin(document, record.text.size(), config_.measure.tokens);
+        TokenChunk chunk;
+        while (worker.tokenizer.next(chunk)) result.counts.totals.tokens += chunk.size;
+    }
+    ++result.counts.totals.documents;
+    result.counts.totals.bytes += record.text.size();
 }
 
 // Of the document just counted; `before` are the block's totals without it.
@@ -514,11 +589,9 @@ void Scan::finish_if_complete(File& file, Worker& worker) {
     if (file.merged < file.blocks || is_being_read(file)) return;
     file.done = true;
     FileOutcome& outcome = file.outcome;
-    if (file.decoder) {
-        outcome.format = file.decoder->format();
-    }
-    if (file.source) {
-        const uint64_t size = file.source->size_on_disk();
+    if (file.decoder) outcome.format = file.decoder->format();
+    if (file.opened) {
+        const uint64_t size = file.has_rows ? file.size : file.source->size_on_disk();
         outcome.bytes_compressed = std::max(size, outcome.compressed_offset);
         if (outcome.status == FileStatus::kDamaged && size > outcome.compressed_offset)
             outcome.bytes_lost = size - outcome.compressed_offset;

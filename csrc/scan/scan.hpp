@@ -20,6 +20,7 @@
 #include "frames.hpp"
 #include "lines.hpp"
 #include "profile.hpp"
+#include "rows.hpp"
 #include "text.hpp"
 
 namespace textassay {
@@ -38,6 +39,12 @@ struct ScanConfig {
     int max_window_log = 27;
     unsigned threads = 1;
     Stage stage = Stage::kHistogram;
+};
+
+// One file: lines of JSON, or with a reader rows.
+struct ScanSource {
+    SourceName name;
+    std::unique_ptr<RowReader> rows;
 };
 
 struct RecordError {
@@ -82,7 +89,7 @@ struct ScanProgress {
 class Scan {
    public:
     // Starts the threads.
-    Scan(std::vector<SourceName> sources, ScanConfig config);
+    Scan(std::vector<ScanSource> sources, ScanConfig config);
     ~Scan();
     Scan(const Scan&) = delete;
 
@@ -91,6 +98,8 @@ class Scan {
     Next next(std::chrono::duration<double> timeout, ScanEvent& event);
     ScanProgress progress();
     void cancel();
+    // Cancels, and returns when no thread is left.
+    void stop();
     // Once next() has said kDone. The scan itself is done with it.
     std::shared_ptr<Profile> profile();
 
@@ -111,11 +120,14 @@ class Scan {
 
     void read(File& file, Worker& worker);
     bool open(File& file, Worker& worker);
-    void stop_reading(File& file, bool at_end);
+    void read_rows(File& file, uint64_t number, Worker& worker);
+    void stop_reading(File& file, bool at_end, uint64_t consumed);
     void deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker);
     void cut_unit(File& file, Unit unit, std::vector<Block>& blocks);
     void parse(File& file, Block block, Worker& worker);
     void parse_lines(const File& file, const Block& block, BlockResult& result, Worker& worker);
+    void parse_rows(const File& file, const Block& block, BlockResult& result, Worker& worker);
+    void settle(const File& file, const Record& record, uint64_t bytes, uint64_t offset, BlockResult& result, Worker& worker);
     void note_provenance(const File& file, const Record& record, const Totals& before, BlockResult& result, Worker& worker);
     void deliver_result(File& file, std::unique_ptr<BlockResult> result, Worker& worker);
     void assign(File& file, BlockResult& result);

@@ -11,8 +11,6 @@ namespace {
 
 using simdjson::dom::element;
 
-constexpr std::string_view kFieldSeparator = "\n\n";
-
 // False if there is nothing at `path`.
 bool find(element root, const FieldPath& path, element& found) {
     found = root;

@@ -16,6 +16,8 @@ namespace textassay {
 
 using FieldPath = std::vector<std::string>;
 
+inline constexpr std::string_view kFieldSeparator = "\n\n";  // between a record's text fields
+
 // Reasons a record is malformed, in the order of the checks.
 enum class Malformed : uint8_t {
     kNone,

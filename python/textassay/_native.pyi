@@ -4,7 +4,7 @@ Byte strings are UTF-8. Offsets are in bytes. Every function releases the GIL wh
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,7 +207,7 @@ class FileOutcome(TypedDict):
     reason: str
     """Empty where ok; otherwise what was wanted and what was found."""
     format: str
-    """"zstd", "gzip" or "plain"."""
+    """"zstd", "gzip" or "plain"; of a file of rows what its reader says."""
     byte_offset: int
     """Uncompressed bytes decoded before the damage."""
     compressed_offset: int
@@ -238,12 +238,26 @@ class Event(TypedDict, total=False):
     outcome: FileOutcome
     """Only in the file's last event."""
 
+class RowReader(Protocol):
+    """A file of rows instead of lines, for Scan, which asks for rows from one thread at a time, but not always the same. While
+    such a scan runs its threads need the GIL."""
+
+    format: str
+    size: int
+    """Bytes on disk."""
+    position: int
+    """How much of them has been read."""
+    def open(self) -> str | None:
+        """Called once, before `read`. A string: the file is unreadable, and why."""
+    def read(self) -> list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_] | None] | None] | str | None:
+        """The next rows: a column for each text field, for the id and for each field of `provenance`, None where no row has a value. In a column value i is data[offsets[i]:offsets[i + 1]], UTF-8 if all is well; the third says which rows have one, None: all. None behind the last row; a string: the file is damaged, and why."""
+
 class Scan:
     """A running scan. Threads start at once."""
 
     def __init__(
         self,
-        paths: Sequence[bytes | int],
+        paths: Sequence[bytes | int | RowReader],
         *,
         signals: Sequence[str],
         tokens: Literal["word", "byte", "char", "bigram"] = "word",
@@ -265,7 +279,7 @@ class Scan:
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
         provenance: Provenance | None = None,
     ) -> None:
-        """`paths`: a path, or an open file descriptor (a pipe). `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap. `words`: the documents come with the numbers of their words in the anchor."""
+        """`paths`: a path, an open file descriptor (a pipe), or a reader of rows, whose `line` is the number of a row and whose bytes are those of the rows' texts. `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap. `words`: the documents come with the numbers of their words in the anchor."""
     def next(self, timeout: float = -1.0) -> Event | None:
         """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one."""
     def progress(self) -> dict[str, int]:

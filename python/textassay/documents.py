@@ -14,6 +14,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from textassay.inputs import PARQUET_SUFFIX
 from textassay.provenance import LABELS
 from textassay.table import Table
 
@@ -30,7 +31,7 @@ Columns = Mapping[str, NDArray[Any]]
 def file_name(index: int, name: str, suffix: str) -> str:
     """`000003-shard.parquet`: never from the input's name alone, which may repeat, or hold anything."""
     stem = _FORBIDDEN.sub("_", os.path.basename(name))
-    for known in (".zst", ".gz", ".jsonl", ".ndjson"):
+    for known in (".zst", ".gz", ".jsonl", ".ndjson", PARQUET_SUFFIX):
         stem = stem.removesuffix(known)
     return f"{index:06d}-{stem.strip('._')[:80] or 'input'}{suffix}"
 

@@ -12,7 +12,11 @@ from pathlib import Path
 
 from textassay.errors import InputError, InputWarning
 
-SHARD_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.zst", ".ndjson.zst", ".jsonl.gz", ".ndjson.gz", ".zst", ".gz")
+PARQUET_SUFFIX = ".parquet"
+SHARD_SUFFIXES = (
+    *(".jsonl", ".ndjson", ".jsonl.zst", ".ndjson.zst", ".jsonl.gz", ".ndjson.gz", ".zst", ".gz"),
+    PARQUET_SUFFIX,
+)
 """What is taken from a folder. A file that is named itself may be called anything: its content decides."""
 
 OWN_FILES = ("manifest.json", "profile.tap")

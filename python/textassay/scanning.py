@@ -26,6 +26,7 @@ from textassay.fields import parse_field
 from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
 from textassay.inputs import Input, resolve_inputs
 from textassay.lexicon import Lexicon
+from textassay.parquet import sources_of
 from textassay.profile import Profile
 from textassay.provenance import ProvenanceRules, labelled_by
 from textassay.spool import Spool
@@ -124,7 +125,7 @@ def scan(
     bigrams: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ScanResult:
-    """Scans JSONL shards (plain, zstd, gzip) and returns their profile with its views.
+    """Scans shards, JSONL (plain, zstd, gzip) or Parquet, and returns their profile with its views.
 
     `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
     profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
@@ -265,7 +266,8 @@ class _Job:
         self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
         self.errors = Spool(partial)
         self.documents = self._document_sink()
-        sources = [file.source for file in self.files]
+        values = (options["provenance"] or {}).get("fields", ())
+        sources = sources_of(self.files, options["text_fields"], options["id_field"], values)
         self.running = _backend.get().Scan(sources, documents=self.form != "none", **options)
         drain(self.running, self.files, self._take, on_progress)
         self.documents.finish()

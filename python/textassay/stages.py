@@ -15,6 +15,7 @@ from textassay.configuration import BATCH_TOKENS, MAX_TYPES, configure
 from textassay.errors import InputError, TextassayError
 from textassay.fields import parse_field
 from textassay.inputs import Input, resolve_inputs
+from textassay.parquet import sources_of
 
 STAGES = ("decompress", "json", "words", "signals", "histogram")
 """Each includes those before it."""
@@ -74,7 +75,8 @@ def _run_stage(
 ) -> tuple[tuple[float, float], dict[str, int]]:
     sizes = dict.fromkeys(("bytes_compressed", "bytes", "documents"), 0)
     cpu, wall = time.process_time(), time.perf_counter()
-    running = _backend.get().Scan([file.source for file in files], documents=False, stage=stage, **options)
+    sources = sources_of(files, options["text_fields"])
+    running = _backend.get().Scan(sources, documents=False, stage=stage, **options)
     while (event := running.next()) is not None:
         if "outcome" in event:
             for name in sizes:

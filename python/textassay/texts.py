@@ -130,22 +130,36 @@ def _from_dataset(column: Any) -> Iterator[Texts]:
 
 
 def _from_arrow_array(array: Any, pyarrow: Any) -> Texts:
-    kind = array.type
-    if pyarrow.types.is_dictionary(kind):
+    types, kind = pyarrow.types, array.type
+    if types.is_dictionary(kind):
         array, kind = array.dictionary_decode(), kind.value_type
-    if pyarrow.types.is_null(kind) or pyarrow.types.is_string_view(kind):
-        array = array.cast(pyarrow.large_string())
-    elif not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+    if not any(test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_null)):
         raise TypeError(f"texts: wanted a column of strings, found {kind}")
     n_rows, present = len(array), None
     if array.null_count:
         present = np.flatnonzero(np.asarray(array.is_valid()))
         array = array.drop_null()
-    width = np.int32 if pyarrow.types.is_string(array.type) else np.int64
+    data, offsets = string_buffers(array)
+    return Texts(data, offsets, n_rows, present)
+
+
+def string_buffers(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Bytes and offsets of an Arrow array of strings, of bytes or of nulls: value i is data[offsets[i]:offsets[i + 1]].
+
+    Views are copied once, all others not at all.
+    """
+    import pyarrow
+
+    types, kind = pyarrow.types, array.type
+    if types.is_null(kind) or types.is_string_view(kind):
+        array = array.cast(pyarrow.large_string())
+    elif types.is_binary_view(kind):
+        array = array.cast(pyarrow.large_binary())
+    width = np.int32 if types.is_string(array.type) or types.is_binary(array.type) else np.int64
     _, offset_buffer, data_buffer = array.buffers()
     offsets = np.zeros(1, width)
     if offset_buffer is not None and offset_buffer.size:
         offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
     data = np.zeros(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
     whole = offsets.astype(np.int64, copy=False)
-    return Texts(data[whole[0] : whole[-1]], whole - whole[0], n_rows, present)
+    return data[whole[0] : whole[-1]], whole - whole[0]

@@ -1,4 +1,4 @@
-"""Lines of a block: which are records, what becomes of each, and into which counter its bytes go."""
+"""Lines of a block, or rows: which are records, what becomes of each, and into which counter its bytes go."""
 
 from textassay._numba.detector import suspects
 from textassay._numba.documents import BYTE_OFFSET, LINE, N_REPLACED, N_TOKENS, SYNTHETIC_LOGIT, mark_words
@@ -6,7 +6,7 @@ from textassay._numba.jit import inlined, kernel
 from textassay._numba.lanes import PADDING, byte_at, mask_equal, trailing_zeros
 from textassay._numba.measurer import BATCH_FULL, DONE, NEEDS_TEXT_ROOM, ROWS_FULL, tally_text
 from textassay._numba.provenance import find_provenance
-from textassay._numba.records import FINE, REASONS, TOO_LONG, parse_record, write_id, write_text
+from textassay._numba.records import FINE, REASONS, TOO_LONG, parse_record, read_row, write_id, write_text
 
 STAGES = ("decompress", "json", "words", "signals", "histogram")
 _WORDS, _SIGNALS, _HISTOGRAM = 2, 3, 4
@@ -58,9 +58,9 @@ def _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, 
 
 
 @inlined
-def _finish_row(block, begin, fields, rows, state):
+def _finish_row(block, offset, fields, rows, state):
     row = state[ROWS]
-    rows.integers[row, BYTE_OFFSET] = state[BASE] + begin
+    rows.integers[row, BYTE_OFFSET] = offset
     end = write_id(block, fields, rows.id_bytes, state[ID_BYTES])
     rows.id_null[row] = end < 0
     if end >= 0:
@@ -78,6 +78,25 @@ def _note_provenance(block, fields, rules, detector, text, rows, state):
         block, fields, rules, state[FILE], is_suspected, text, rows.keys, rows.key_ends, row, state[KEY_ENDS]
     )
     state[KEY_ENDS] = rows.key_ends[row, 2]
+
+
+@inlined
+def _handle_record(
+    block, begin, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
+):
+    """The record just parsed, which `size` bytes at block[begin] hold; returns as `tally_text`."""
+    if state[NEEDED] > len(work.text) - PADDING:
+        return NEEDS_TEXT_ROOM
+    status = _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state)
+    if status != DONE and status != BATCH_FULL:
+        return status
+    if stage >= _SIGNALS:
+        if rules.is_on:
+            _note_provenance(block, fields, rules, choice.detector, work.text, rows, state)
+        _finish_row(block, state[BASE] + begin, fields, rows, state)
+    state[PARSED] += size
+    state[DOCUMENTS] += 1
+    return status
 
 
 @kernel
@@ -120,19 +139,48 @@ def scan_lines(
                 note_error(rows, state, state[BASE] + begin, behind - begin, reason)
             else:
                 state[NEEDED] = stop - begin + 2 * len(fields.open_at)
-                if state[NEEDED] > len(work.text) - PADDING:
-                    return NEEDS_TEXT_ROOM, begin
-                status = _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state)
+                status = _handle_record(
+                    block, begin, behind - begin, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
+                )
                 if status != DONE and status != BATCH_FULL:
                     return status, begin
-                if stage >= _SIGNALS:
-                    if rules.is_on:
-                        _note_provenance(block, fields, rules, choice.detector, work.text, rows, state)
-                    _finish_row(block, begin, fields, rows, state)
-                state[PARSED] += behind - begin
-                state[DOCUMENTS] += 1
         state[LINES] += 1
         begin = behind
         if status == BATCH_FULL:
             return status, begin
     return DONE, begin
+
+
+@kernel
+def scan_rows(
+    data, cells, first, max_bytes, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
+):
+    """Handles rows as `scan_lines` does lines, from the `first` on: why it stopped, and the row to go on with.
+
+    `cells`: int64, shape (n, columns, 2), of each row where its values begin and end in `data`. BASE is the offset of the next
+    row's text.
+    """
+    for row in range(first, len(cells)):
+        if state[ROWS] == len(rows.integers) or state[ERRORS] == len(rows.errors):
+            return ROWS_FULL, row
+        reason, size = read_row(data, cells, row, fields)
+        if size > max_bytes:
+            reason = TOO_LONG
+        status = DONE
+        if reason != FINE:
+            note_error(rows, state, state[BASE], size, reason)
+        else:
+            longest = size
+            for column in range(fields.n_texts, len(fields.open_at)):
+                longest = max(longest, cells[row, column, 1] - cells[row, column, 0])
+            state[NEEDED] = longest + 2 * len(fields.open_at)
+            status = _handle_record(
+                data, 0, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
+            )
+            if status != DONE and status != BATCH_FULL:
+                return status, row
+        state[BASE] += size
+        state[LINES] += 1
+        if status == BATCH_FULL:
+            return status, row + 1
+    return DONE, len(cells)

@@ -22,8 +22,8 @@ MAX_DEPTH = 1024
 MAX_PATHS = 64
 
 _OBJECT, _ARRAY = 0, 1
-# What was found at the end of a path.
-_ABSENT, _STRING, _INTEGER, _OTHER = range(4)
+# What was found at the end of a path. VERBATIM: text as it is, of a row.
+ABSENT, _STRING, _INTEGER, _OTHER, VERBATIM = range(5)
 _KIND, _BEGIN, _END = range(3)
 _VALUE, _KEY, _AFTER_VALUE = range(3)
 
@@ -297,7 +297,7 @@ def _begin_paths(fields):
     for path in range(len(fields.open_at)):
         fields.open_at[path] = 1 if fields.paths[path + 1] > fields.paths[path] else 0
         fields.matched[path] = 0
-        fields.found[path, _KIND] = _ABSENT
+        fields.found[path, _KIND] = ABSENT
 
 
 @kernel
@@ -439,11 +439,26 @@ def parse_record(line, begin, end, fields):
         return reason
     present, strings = 0, 0
     for path in range(fields.n_texts):
-        present += fields.found[path, _KIND] != _ABSENT
+        present += fields.found[path, _KIND] != ABSENT
         strings += fields.found[path, _KIND] == _STRING
     if present == 0:
         return NO_TEXT_FIELD
     return FINE if strings == present else TEXT_NOT_STRING
+
+
+@inlined
+def _write_string(line, fields, path, target, at):
+    """A string's text; returns the offset behind it and the lone surrogates in it."""
+    begin, end = fields.found[path, _BEGIN], fields.found[path, _END]
+    if fields.found[path, _KIND] == _STRING:
+        return unescape(line, begin, end, target, at)
+    copy_bytes(target, at, line, begin, end - begin)
+    return at + end - begin, 0
+
+
+@inlined
+def _has_string(fields, path):
+    return fields.found[path, _KIND] == _STRING or fields.found[path, _KIND] == VERBATIM
 
 
 @kernel
@@ -451,14 +466,35 @@ def write_text(line, fields, text):
     """The text of the record just parsed; returns its size and the lone surrogates in it."""
     at, replaced, is_first = 0, 0, True
     for path in range(fields.n_texts):
-        if fields.found[path, _KIND] == _STRING:
+        if _has_string(fields, path):
             if not is_first:
                 text[at] = text[at + 1] = 10
                 at += 2
             is_first = False
-            at, more = unescape(line, fields.found[path, _BEGIN], fields.found[path, _END], text, at)
+            at, more = _write_string(line, fields, path, text, at)
             replaced += more
     return at, replaced
+
+
+@kernel
+def read_row(data, cells, row, fields):
+    """As `parse_record`, of a row: its values begin and end in `data` at cells[row], a negative begin is null. Returns the
+    reason as well as the bytes of its texts.
+    """
+    size, present, reason = 0, 0, FINE
+    for path in range(len(fields.open_at)):
+        begin, end = cells[row, path, 0], cells[row, path, 1]
+        fields.found[path, _KIND] = ABSENT if begin < 0 else VERBATIM
+        fields.found[path, _BEGIN] = begin
+        fields.found[path, _END] = end
+        if begin >= 0 and first_invalid(data, begin, end) >= 0:
+            reason = INVALID_UTF8
+        if begin >= 0 and path < fields.n_texts:
+            size += end - begin
+            present += 1
+    if reason == FINE and present == 0:
+        reason = NO_TEXT_FIELD
+    return reason, size
 
 
 @kernel
@@ -481,8 +517,8 @@ def write_id(line, fields, target, at):
     """The id of the record just parsed; returns the offset behind it, or -1 for null."""
     path = fields.n_texts
     kind, begin, end = fields.found[path, _KIND], fields.found[path, _BEGIN], fields.found[path, _END]
-    if kind == _STRING:
-        return unescape(line, begin, end, target, at)[0]
+    if _has_string(fields, path):
+        return _write_string(line, fields, path, target, at)[0]
     if kind != _INTEGER or not _fits_64_bits(line, begin, end):
         return -1
     if end - begin == 2 and byte_at(line, begin) == _MINUS and byte_at(line, begin + 1) == _ZERO:
@@ -497,9 +533,9 @@ def write_value(line, fields, field, target):
     written, an integer of 64 bits in decimal. Returns its size, or -1 where it is absent or none of them."""
     path = fields.n_texts + 1 + field
     kind, begin, end = fields.found[path, _KIND], fields.found[path, _BEGIN], fields.found[path, _END]
-    if kind == _STRING:
-        return unescape(line, begin, end, target, 0)[0]
-    if kind == _ABSENT or begin == end or byte_at(line, begin) == _N:
+    if _has_string(fields, path):
+        return _write_string(line, fields, path, target, 0)[0]
+    if kind == ABSENT or begin == end or byte_at(line, begin) == _N:
         return -1
     if kind == _INTEGER and end - begin == 2 and byte_at(line, begin + 1) == _ZERO:  # -0
         begin += byte_at(line, begin) == _MINUS

@@ -35,6 +35,7 @@ from textassay._numba.lines import (
     WORDS,
     note_error,
     scan_lines,
+    scan_rows,
 )
 from textassay._numba.measurer import DONE, ROWS_FULL, Tally, document_columns
 from textassay._numba.profile import ProfileState
@@ -151,6 +152,24 @@ class _Lines:
             self._end += len(part)
             if self._end - max(self._begin, self._searched) >= _BLOCK:
                 self._handle(is_final=False)
+
+    def add_rows(self, columns: Sequence[Any]) -> None:
+        """The next rows of a file of rows, as its reader gives them."""
+        data, cells = _cells_of(columns)
+        options, tally = self._options, self.tally
+        self.bytes += int((cells[:, : len(options.text_fields), 1] - cells[:, : len(options.text_fields), 0]).sum())
+        if len(data) > len(self._rows.id_bytes):
+            self._rows = self._rows._replace(id_bytes=np.empty(len(data), np.uint8))
+        status, row = (DONE if options.stage == 0 else -1), 0
+        while status != DONE:
+            status, row = scan_rows(
+                data, cells, row, options.max_record_bytes, self._fields, options.rules, tally.choice, tally.work,
+                tally.batch, tally.batch_tokens, options.stage, self._rows, self.state,
+            )  # fmt: skip
+            tally.answer(status, int(self.state[NEEDED]))
+            if status == ROWS_FULL:
+                self._hand_over()
+        self._hand_over()
 
     def finish(self, is_damaged: bool) -> None:
         """The end of the file, or of what of it is whole."""
@@ -308,10 +327,29 @@ class _Lines:
         }
 
 
+def _cells_of(columns: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """All bytes in one array, and of each row's values where they begin and end in it; -1 and -1: null."""
+    n_rows = max(len(column[1]) - 1 for column in columns if column is not None)
+    cells = np.full((n_rows, len(columns), 2), -1, np.int64)
+    parts, begin = [], 0
+    for place, column in enumerate(columns):
+        if column is None:
+            continue
+        data, offsets, present = column
+        if len(offsets) != n_rows + 1 or offsets[0] < 0 or offsets[-1] > len(data) or (np.diff(offsets) < 0).any():
+            raise ValueError("rows: wanted columns of one length, with ascending offsets within the data")
+        rows = slice(None) if present is None else present
+        cells[rows, place, 0] = begin + offsets[:-1][rows]
+        cells[rows, place, 1] = begin + offsets[1:][rows]
+        parts.append(data)
+        begin += len(data)
+    return np.concatenate([*parts, np.zeros(PADDING, np.uint8)]), cells
+
+
 class _Shared:
     """What the threads of a scan share, and all that they know of it: the scan itself may be gone."""
 
-    def __init__(self, paths: Sequence[bytes | int], options: Options, threads: int) -> None:
+    def __init__(self, paths: Sequence[Any], options: Options, threads: int) -> None:
         self.options = options
         self.events: queue.Queue[dict[str, Any] | BaseException | None] = queue.Queue(_EVENTS_AHEAD * threads)
         self.cancelled = threading.Event()
@@ -320,7 +358,7 @@ class _Shared:
         self.profile = ProfileState(options.signals, options.max_types)
         self._paths = iter(enumerate(paths))
 
-    def next_path(self) -> tuple[int, bytes | int] | None:
+    def next_path(self) -> tuple[int, Any] | None:
         with self.lock:
             return None if self.cancelled.is_set() else next(self._paths, None)
 
@@ -344,7 +382,8 @@ def _work(shared: _Shared) -> None:
     try:
         lines = _Lines(shared.options)
         while (job := shared.next_path()) is not None:
-            _scan_file(shared, lines, *job)
+            number, source = job
+            (_scan_rows if hasattr(source, "read") else _scan_file)(shared, lines, number, source)
         lines.tally.finish_runs()
         with shared.lock:
             shared.profile.merge(lines.tally.profile)
@@ -373,9 +412,8 @@ def _scan_file(shared: _Shared, lines: _Lines, number: int, path: bytes | int) -
     try:
         source = Source(path)
     except OSError as error:
-        shared.count(files=1)
-        shared.put({"file": number, "outcome": _outcome(lines, None, None, error.strerror or str(error), "unreadable")})
-        return
+        outcome = _outcome(lines, _End("unreadable", error.strerror or str(error)))
+        return _end_file(shared, number, outcome)
     with source:
         decoder = Decoder(source, shared.options.max_window_log)
         damage = None
@@ -383,49 +421,83 @@ def _scan_file(shared: _Shared, lines: _Lines, number: int, path: bytes | int) -
         try:
             for piece in decoder.pieces():
                 lines.add(piece)
-                seen = _count_progress(shared, lines, source, seen)
+                seen = _count_progress(shared, lines, source.offset, seen)
         except Damage as found:
             damage = found
         lines.finish(is_damaged=damage is not None)
-        _count_progress(shared, lines, source, seen)
-        shared.count(files=1)
-        shared.put({"file": number, "outcome": _outcome(lines, source, decoder, damage)})
+        _count_progress(shared, lines, source.offset, seen)
+        end = _End("ok", "", decoder.format, source.offset, source.size)
+        if damage is not None:
+            end = end._replace(status="damaged", reason=damage.reason, offset=damage.offset)
+        counts = {"frames": decoder.frames, "frames_without_checksum": decoder.frames_without_checksum}
+        _end_file(shared, number, _outcome(lines, end) | counts)
 
 
-def _count_progress(shared: _Shared, lines: _Lines, source: Source, seen: tuple[int, int, int]) -> tuple[int, int, int]:
+def _scan_rows(shared: _Shared, lines: _Lines, number: int, reader: Any) -> None:
+    """A file of rows, which somebody else reads."""
+    lines.begin_file(number, lambda event: shared.put({"file": number} | event))
+    reason = reader.open()
+    if reason is not None:
+        return _end_file(shared, number, _outcome(lines, _End("unreadable", reason, reader.format)))
+    seen = (0, 0, 0)
+    while isinstance(columns := reader.read(), list):
+        lines.add_rows(columns)
+        seen = _count_progress(shared, lines, reader.position, seen)
+    lines.finish(is_damaged=False)
+    _count_progress(shared, lines, reader.position, seen)
+    end = _End("ok", "", reader.format, reader.position, reader.size)
+    if columns is not None:
+        end = end._replace(status="damaged", reason=columns)
+    _end_file(shared, number, _outcome(lines, end))
+
+
+def _end_file(shared: _Shared, number: int, outcome: dict[str, Any]) -> None:
+    shared.count(files=1)
+    shared.put({"file": number, "outcome": outcome})
+
+
+class _End(NamedTuple):
+    """How the reading of a file ended."""
+
+    status: str
+    reason: str
+    format: str = "plain"
+    offset: int = 0
+    """Of the compressed bytes, as far as they were read."""
+    size: int | None = None
+    """On disk, if that is known."""
+
+
+def _count_progress(shared: _Shared, lines: _Lines, offset: int, seen: tuple[int, int, int]) -> tuple[int, int, int]:
     if shared.cancelled.is_set():
         raise _Cancelled
-    now = (source.offset, lines.bytes, int(lines.state[DOCUMENTS]))
+    now = (offset, lines.bytes, int(lines.state[DOCUMENTS]))
     compressed, uncompressed, documents = (new - old for new, old in zip(now, seen))
     shared.count(bytes_compressed=compressed, bytes=uncompressed, documents=documents)
     return now
 
 
-def _outcome(
-    lines: _Lines, source: Source | None, decoder: Decoder | None, failure: Damage | str | None, status: str = ""
-) -> dict[str, Any]:
+def _outcome(lines: _Lines, end: _End) -> dict[str, Any]:
     state = lines.state.tolist()
     by_reason = {name: count for name, count in zip(REASONS, state[BY_REASON:]) if count}
-    offset = failure.offset if isinstance(failure, Damage) else source.offset if source else 0
-    known = source.size if source is not None and source.size is not None else None
     return {
-        "status": status or ("damaged" if failure else "ok"),
-        "reason": failure.reason if isinstance(failure, Damage) else failure or "",
-        "format": decoder.format if decoder else "plain",
+        "status": end.status,
+        "reason": end.reason,
+        "format": end.format,
         "byte_offset": lines.bytes,
-        "compressed_offset": offset,
-        "bytes_compressed": (source.offset if known is None else known) if source else 0,
+        "compressed_offset": end.offset,
+        "bytes_compressed": end.offset if end.size is None else end.size,
         "bytes": lines.bytes,
         "bytes_parsed": state[PARSED],
         "bytes_malformed": state[MALFORMED],
         "bytes_blank": state[BLANK],
         "bytes_too_long": state[OVERLONG],
-        "bytes_lost": max(0, known - offset) if failure and known is not None else 0,
+        "bytes_lost": max(0, end.size - end.offset) if end.status == "damaged" and end.size is not None else 0,
         "lines": state[LINES],
         "documents": state[DOCUMENTS],
         "malformed": sum(by_reason.values()),
-        "frames": decoder.frames if decoder else 0,
-        "frames_without_checksum": decoder.frames_without_checksum if decoder else 0,
+        "frames": 0,
+        "frames_without_checksum": 0,
         "malformed_by_reason": by_reason,
     }
 
@@ -435,7 +507,7 @@ class Scan:
 
     def __init__(
         self,
-        paths: Sequence[bytes | int],
+        paths: Sequence[Any],
         *,
         signals: Sequence[str],
         tokens: str = "word",
@@ -457,7 +529,7 @@ class Scan:
         stage: str = "histogram",
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        """`paths`: a path, or an open file descriptor (a pipe)."""
+        """`paths`: a path, an open file descriptor (a pipe), or a reader of rows (`_native.pyi`, RowReader)."""
         if stage not in STAGES:
             raise ValueError(f'stage: wanted {", ".join(STAGES[:-1])} or {STAGES[-1]}, got "{stage}"')
         if not 1 <= threads <= _MOST_THREADS:
@@ -480,7 +552,7 @@ class Scan:
         )  # fmt: skip
         _check(options)
         threads = max(1, min(threads, len(paths)))
-        self._shared = _Shared([p if isinstance(p, int) else os.fsencode(p) for p in paths], options, threads)
+        self._shared = _Shared([os.fsencode(p) if isinstance(p, (str, bytes, os.PathLike)) else p for p in paths], options, threads)
         self._running = threads
         self._is_over = False
         for _ in range(threads):

@@ -25,6 +25,7 @@ from textassay.detector import Detector, DetectorChoice, as_detector, pairs_of
 from textassay.errors import OutputError, UsageError
 from textassay.fields import parse_field
 from textassay.lexicon import default_lexicon
+from textassay.parquet import sources_of
 from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
 
 MIN_COUNT = 2
@@ -115,12 +116,13 @@ def _count_ngrams(
 ) -> None:
     """The second pass: runs of counts and of fingerprints into `folder`."""
     backend = _backend.get()
+    text_fields = [parse_field(path) for path in fields]
     running = backend.Scan(
-        [file.source for file in first.inputs],
+        sources_of(first.inputs, text_fields),
         signals=list(first.profile.configuration.signals),
         markers=default_lexicon().phrases,
         detector=None if suspects is None else suspects.detector.for_backend(),
-        text_fields=[parse_field(path) for path in fields],
+        text_fields=text_fields,
         anchor=backend.Anchor(vocabulary.arrays(), n_modelled=vocabulary.n_modelled),
         ngram_folder=str(folder),
         ngram_memory=memory,

@@ -15,6 +15,7 @@ from textassay.cpus import usable_cpus
 from textassay.errors import AnchorError, UsageError
 from textassay.fields import parse_field
 from textassay.inputs import Input, resolve_inputs
+from textassay.parquet import sources_of
 from textassay.scanning import MAX_RECORD_BYTES, MAX_TEXT_FIELDS, MAX_WINDOW_LOG, Progress, drain, stop
 from textassay.summary import inputs_of
 
@@ -173,7 +174,7 @@ def _compare(
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
     running = _backend.get().Scan(
-        [file.source for file in files],
+        sources_of(files, options["text_fields"], options["id_field"]),
         signals=["n_tokens", "anchor_overlap"],
         anchor=anchor.for_backend,
         met=met,
