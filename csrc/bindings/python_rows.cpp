@@ -81,6 +81,11 @@ class PythonRowReader final : public RowReader {
         return true;
     }
 
+    void skip(uint64_t rows) override {
+        const py::gil_scoped_acquire acquire;
+        object_.attr("skip")(rows);
+    }
+
     const char* format() const override { return format_.c_str(); }
     uint64_t size_on_disk() const override { return size_on_disk_; }
     uint64_t position() const override { return position_; }

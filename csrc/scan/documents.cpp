@@ -378,7 +378,7 @@ void DocumentCounter::append_row(const Integers& sizes, const Values& values, co
         columns.word_offsets.push_back(static_cast<int64_t>(columns.words.size()));
     }
     block.totals.merge({1, sizes.tokens, sizes.bytes, sizes.chars, sizes.sentences, origin.replaced, 0});
-    block.documents.push_back({block.types.size(), block.distances.size()});
+    block.documents.push_back({block.types.size(), block.distances.size(), origin.byte_offset, origin.line});
 }
 
 }  // namespace textassay

@@ -81,6 +81,7 @@ struct DocumentColumns {
 struct DocumentEnd {
     uint64_t types;   // in BlockCounts::types
     uint64_t tokens;  // in BlockCounts::distances
+    uint64_t byte_offset, line;  // where it begins: in the file, and counted as in `columns`
 };
 
 struct TypeInDocument {

@@ -14,21 +14,21 @@ std::string_view view(const uint8_t* data, const Cell& cell) {
 
 }  // namespace
 
-void RowCutter::cut(const Rows& rows, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const {
-    size_t begin = 0, bytes = 0;
+void RowCutter::cut(const Rows& rows, size_t begin, size_t end, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const {
+    size_t bytes = 0;
     uint64_t offset = 0, block_offset = 0;  // of the texts
-    const auto emit = [&](Block block, uint64_t end) {
+    const auto emit = [&](Block block, uint64_t end_offset) {
         block.byte_offset = block_offset;
-        block.text_bytes = end - block_offset;
-        block_offset = end;
+        block.text_bytes = end_offset - block_offset;
+        block_offset = end_offset;
         blocks.push_back(std::move(block));
     };
-    const auto emit_rows = [&](size_t end) {
-        if (begin < end) emit(copy(rows, begin, end, bytes, take_buffer), offset);
-        begin = end;
+    const auto emit_rows = [&](size_t rows_end) {
+        if (begin < rows_end) emit(copy(rows, begin, rows_end, bytes, take_buffer), offset);
+        begin = rows_end;
         bytes = 0;
     };
-    for (size_t row = 0; row < rows.size; ++row) {
+    for (size_t row = begin; row < end; ++row) {
         const uint64_t size = text_bytes(rows, row);
         if (size > max_record_bytes_) {
             emit_rows(row);
@@ -44,7 +44,7 @@ void RowCutter::cut(const Rows& rows, const TakeBuffer& take_buffer, std::vector
         offset += size;
         if (bytes >= block_bytes_ || row + 1 - begin == kMaxRows) emit_rows(row + 1);
     }
-    emit_rows(rows.size);
+    emit_rows(end);
 }
 
 uint64_t RowCutter::text_bytes(const Rows& rows, size_t row) const {

@@ -40,6 +40,8 @@ class RowReader {
     // Hands the next rows to `take`, which is done with them when it returns; false behind the last. Throws ScanError at a
     // damage: then nothing follows.
     virtual bool read(const Take& take) = 0;
+    // Between open() and read(): leaves the first rows out.
+    virtual void skip(uint64_t rows) = 0;
 
     virtual const char* format() const = 0;
     virtual uint64_t size_on_disk() const = 0;
@@ -55,7 +57,8 @@ class RowCutter {
     RowCutter(size_t n_texts, size_t max_record_bytes, size_t block_bytes)
         : n_texts_(n_texts), max_record_bytes_(max_record_bytes), block_bytes_(block_bytes) {}
 
-    void cut(const Rows& rows, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const;
+    // Rows [begin, end).
+    void cut(const Rows& rows, size_t begin, size_t end, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const;
 
    private:
     uint64_t text_bytes(const Rows& rows, size_t row) const;

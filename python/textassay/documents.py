@@ -5,15 +5,18 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from textassay.atomic import sync_folder
 from textassay.inputs import PARQUET_SUFFIX
 from textassay.provenance import LABELS
 from textassay.table import Table
@@ -40,6 +43,9 @@ class RowFile(Protocol):
     """Rows of one file."""
 
     def add(self, columns: Columns) -> None: ...
+    def add_file(self, path: Path) -> None:
+        """All rows of another file of this kind."""
+
     def close(self) -> None:
         """Completes the file, durably."""
 
@@ -52,6 +58,12 @@ class DocumentSink(Protocol):
 
     def add(self, file: int, columns: Columns) -> None: ...
     def end(self, file: int) -> None: ...
+    def sync(self) -> Mapping[int, int]:
+        """Makes what was added durable; returns of each file that has not ended how many parts of it there are."""
+
+    def remove_joined(self) -> None:
+        """Parts of files that have ended: no later call, and no other scan, will need them."""
+
     def finish(self) -> None:
         """Waits until all is written; raises what went wrong in writing."""
 
@@ -64,6 +76,10 @@ class NoDocuments:
 
     def add(self, file: int, columns: Columns) -> None: ...
     def end(self, file: int) -> None: ...
+    def sync(self) -> Mapping[int, int]:
+        return {}
+
+    def remove_joined(self) -> None: ...
     def finish(self) -> None: ...
     def abandon(self) -> None: ...
 
@@ -78,6 +94,10 @@ class MemoryDocuments:
         self._parts.setdefault(file, []).append(with_ids(columns))
 
     def end(self, file: int) -> None: ...
+    def sync(self) -> Mapping[int, int]:
+        return {}
+
+    def remove_joined(self) -> None: ...
     def finish(self) -> None: ...
     def abandon(self) -> None: ...
 
@@ -131,18 +151,34 @@ def column_kinds(signals: Sequence[str], integers: frozenset[str], are_labelled:
 
 
 class WrittenDocuments:
-    """Writes one file per input into `folder`, in a thread."""
+    """Writes one file per input into `folder`, in a thread. A file that is open at a `sync` becomes one of parts, which are
+    joined when it ends, to what it would have been without them.
+    """
 
-    def __init__(self, folder: Path, names: Sequence[str], kinds: Mapping[str, str], as_parquet: bool) -> None:
-        """`names` are the inputs' names, `kinds` what `column_kinds` gave."""
-        folder.mkdir()
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        kinds: Mapping[str, str],
+        as_parquet: bool,
+        ended: Collection[int] = (),
+        parts: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
+        """`names` are the inputs' names, `kinds` what `column_kinds` gave. `ended` and `parts`: which files the folder holds, and
+        of which so many parts; whatever else lies there goes. Raises `ValueError` where it does not hold them.
+        """
+        folder.mkdir(exist_ok=True)
         self.paths = [
             folder / file_name(i, name, ".parquet" if as_parquet else ".jsonl.zst") for i, name in enumerate(names)
         ]
+        self._folder = folder
+        self._parts = dict(parts)
+        self._joined: list[Path] = []
+        self._keep_only(ended)
         self._open: dict[int, RowFile] = {}
         self._kind = ParquetRows if as_parquet else JsonRows
         self._kinds = kinds
-        self._queue: queue.Queue[tuple[int, Columns | None] | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[tuple[int, Columns | None] | threading.Event | None] = queue.Queue(QUEUE_LENGTH)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="textassay-documents", daemon=True)
         self._thread.start()
@@ -152,6 +188,20 @@ class WrittenDocuments:
 
     def end(self, file: int) -> None:
         self._put((file, None))
+
+    def sync(self) -> Mapping[int, int]:
+        done = threading.Event()
+        self._put(done)
+        done.wait()
+        if self._error is not None:
+            raise self._error
+        sync_folder(self._folder)
+        return dict(self._parts)
+
+    def remove_joined(self) -> None:
+        for part in self._joined:
+            part.unlink(missing_ok=True)
+        self._joined.clear()
 
     def finish(self) -> None:
         self._put(None)
@@ -172,7 +222,19 @@ class WrittenDocuments:
         parts = (read(folder / path.name, self._kinds) for path in self.paths)
         return Table.concatenated([_numbered(file, part) for file, part in enumerate(parts)])
 
-    def _put(self, item: tuple[int, Columns | None] | None) -> None:
+    def _keep_only(self, ended: Collection[int]) -> None:
+        wanted = {self.paths[file] for file in ended} | {part for file in self._parts for part in self._parts_of(file)}
+        present = set(self._folder.iterdir())
+        if missing := sorted(wanted - present):
+            raise ValueError(f"{missing[0]} is missing")
+        for path in present - wanted:
+            path.unlink()
+
+    def _parts_of(self, file: int) -> list[Path]:
+        path = self.paths[file]
+        return [path.with_name(f"{path.name}.part-{number:06d}") for number in range(1, self._parts.get(file, 0) + 1)]
+
+    def _put(self, item: tuple[int, Columns | None] | threading.Event | None) -> None:
         if self._error is not None:
             raise self._error
         self._queue.put(item)
@@ -182,17 +244,45 @@ class WrittenDocuments:
         while (item := self._queue.get()) is not None:
             if self._error is None:
                 try:
-                    self._write(*item)
+                    if isinstance(item, threading.Event):
+                        self._close_parts()
+                    else:
+                        self._write(*item)
                 except BaseException as error:  # noqa: BLE001 (raised again in the thread that feeds this one)
                     self._error = error
+            if isinstance(item, threading.Event):
+                item.set()
 
     def _write(self, file: int, columns: Columns | None) -> None:
-        if file not in self._open:
+        if file not in self._open and not (columns is None and file in self._parts):
             self._open[file] = self._kind(self.paths[file], self._kinds)
-        if columns is None:
-            self._open.pop(file).close()
-        else:
+        if columns is not None:
             self._open[file].add(columns)
+        elif file in self._parts:
+            self._join(file)
+        else:
+            self._open.pop(file).close()
+
+    def _close_parts(self) -> None:
+        for file in list(self._open):
+            self._open.pop(file).close()
+            self._parts[file] = self._parts.get(file, 0) + 1
+            self.paths[file].rename(self._parts_of(file)[-1])
+
+    def _join(self, file: int) -> None:
+        parts = self._parts_of(file)
+        unfinished = self._open.pop(file, None)
+        if unfinished is not None:
+            unfinished.close()
+            self._parts[file] += 1
+            parts = self._parts_of(file)
+            self.paths[file].rename(parts[-1])
+        self._open[file] = whole = self._kind(self.paths[file], self._kinds)
+        for part in parts:
+            whole.add_file(part)
+        self._open.pop(file).close()
+        self._joined += parts
+        del self._parts[file]
 
 
 class ParquetRows:
@@ -221,8 +311,26 @@ class ParquetRows:
         self._rows = 0
 
     def add(self, columns: Columns) -> None:
-        self._waiting.append(self._batch(columns))
-        self._rows += self._waiting[-1].num_rows
+        self._add_batch(self._batch(columns))
+
+    def add_file(self, path: Path) -> None:
+        with self._pa.parquet.ParquetFile(path) as part:
+            for batch in part.iter_batches(columns=self._schema.names):
+                arrays = [self._as_written(batch[name], field.type) for name, field in zip(self._schema.names, self._schema)]
+                self._add_batch(self._pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+
+    def _as_written(self, array: Any, kind: Any) -> Any:
+        """A column as it was before it was written: of a label's dictionary only what was used can be read."""
+        if not self._pa.types.is_dictionary(kind):
+            return array.cast(kind)
+        from pyarrow import compute
+
+        labels = compute.index_in(array.cast(self._pa.string()), self._pa.array(LABELS))
+        return self._pa.DictionaryArray.from_arrays(labels.cast(self._pa.int8()), list(LABELS))
+
+    def _add_batch(self, batch: Any) -> None:
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
         while self._rows >= GROUP_ROWS:
             self._write_group(GROUP_ROWS)
 
@@ -299,6 +407,11 @@ class JsonRows:
         for row in table.rows():
             self._lines.write({name: row[name] for name in self._names})
 
+    def add_file(self, path: Path) -> None:
+        with path.open("rb") as stream, zstandard.ZstdDecompressor().stream_reader(stream) as lines:
+            for line in TextIOWrapper(lines, "utf-8", newline="\n"):
+                self._lines.write_line(line)
+
     def close(self) -> None:
         self._lines.close()
         self._stream.flush()
@@ -320,7 +433,11 @@ class ZstdLines:
         self._waiting: list[str] = []
 
     def write(self, value: Any) -> None:
-        self._waiting.append(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        self.write_line(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_line(self, line: str) -> None:
+        """A value that was written before, with its line break."""
+        self._waiting.append(line)
         if len(self._waiting) >= LINES_AT_ONCE:
             self._compress()
 

@@ -81,7 +81,7 @@ class ParquetRows:
         self.position = 0
         self._path = file.source
         self._texts, self._id, self._values = list(text_fields), id_field, list(value_fields)
-        self._rows_read = 0
+        self._rows_read = self._to_skip = 0
         self._damage: str | None = None
 
     def open(self) -> str | None:
@@ -110,6 +110,10 @@ class ParquetRows:
         self._columns = _projection(schema, [*self._texts, self._id, *self._values])
         self._pieces = self._read_pieces()
         return None
+
+    def skip(self, rows: int) -> None:
+        """Between `open` and `read`: leaves the first rows out."""
+        self._rows_read = self._to_skip = rows
 
     def read(self) -> list[Column | None] | str | None:
         """The next rows: text fields, id, value fields, each a column or None where no row has a value. None behind the
@@ -157,13 +161,19 @@ class ParquetRows:
     def _read_steps(self) -> Iterator[Any]:
         for group in range(self._file.metadata.num_row_groups):
             n_done = 0
+            if self._to_skip >= self._file.metadata.row_group(group).num_rows:
+                self._to_skip -= self._file.metadata.row_group(group).num_rows
+                continue
             try:
                 for step in self._file.iter_batches(self._step_rows(group), [group], self._columns, use_threads=False):
                     n_done += step.num_rows
-                    yield step
+                    skipped = min(self._to_skip, step.num_rows)
+                    self._to_skip -= skipped
+                    if skipped < step.num_rows:
+                        yield step.slice(skipped)
             except Exception as error:  # noqa: BLE001 (whatever pyarrow finds wrong)
                 self._damage = _reason(error)
-                yield from self._rescue(group, n_done)
+                yield from self._rescue(group, n_done + self._to_skip)
                 return
 
     def _rescue(self, group: int, n_done: int) -> Iterator[Any]:

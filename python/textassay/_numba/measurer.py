@@ -143,6 +143,7 @@ class Tally:
         self.batch_tokens = int(batch_tokens)
         self.choice = choose(self.signals, tokens, markers, anchor, runs is not None, met, detector, keeps_words)
         self._runs = runs
+        self._max_types = max_types
         self.profile = ProfileState(self.signals, max_types)
         self.work = new_work(1 << 16)
         self.batch = new_batch()
@@ -181,10 +182,15 @@ class Tally:
             _write_rest(self.work.ngrams, self.work.ngram_fill, self._runs[0], combined)
             _write_rest(self.work.fingerprints, self.work.fingerprint_fill, self._runs[1], first_of_each)
 
-    def begin_file(self, number: int = 0) -> None:
-        """Batches are counted within a file."""
+    def begin_file(self, number: int = 0, batch: int = 0, first_document: int = 0) -> None:
+        """Batches are counted within a file, from `batch` on."""
         self.work.file[0] = number
-        begin_batch(self.batch, 0, 0)
+        begin_batch(self.batch, batch, first_document)
+
+    def take_profile(self) -> ProfileState:
+        """What was counted since the last call."""
+        taken, self.profile = self.profile, ProfileState(self.signals, self._max_types)
+        return taken
 
     def close_batch(self) -> None:
         """Where the batch holds a document; otherwise there is none."""
