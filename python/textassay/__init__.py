@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from textassay.provenance import ProvenanceRules
     from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
+    from textassay.status import scan_status
     from textassay.table import Table
     from textassay.tail_probes import answer_with_model, make_probes, score_probes
     from textassay.tail_weights import TailWeights, weigh_documents
@@ -64,6 +65,7 @@ _HOME = {
     "ProfileError": "errors",
     "ProvenanceClassifier": "classifier",
     "ProvenanceRules": "provenance",
+    "ScanInterrupted": "errors",
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
@@ -90,6 +92,7 @@ _HOME = {
     "preserve_clusters": "clusters",
     "sample_documents": "sampling",
     "scan": "scanning",
+    "scan_status": "status",
     "score_probes": "tail_probes",
     "take_labels": "labels",
     "weigh_documents": "tail_weights",
@@ -117,6 +120,7 @@ __all__ = [
     "ProfileError",
     "ProvenanceClassifier",
     "ProvenanceRules",
+    "ScanInterrupted",
     "ScanResult",
     "Scanner",
     "Table",
@@ -144,6 +148,7 @@ __all__ = [
     "preserve_clusters",
     "sample_documents",
     "scan",
+    "scan_status",
     "score_probes",
     "simulate",
     "take_labels",

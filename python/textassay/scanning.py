@@ -8,23 +8,24 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from textassay import _backend
 from textassay.anchor.anchor import Anchor, as_anchor
 from textassay.batches import Batches
+from textassay.checkpoint import SECONDS, Checkpoints, Kept
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure, verdicts_of
 from textassay.cpus import usable_cpus
 from textassay.detector import Detector, DetectorChoice, as_detector
 from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
-from textassay.errors import OutputError, OutputWarning, UsageError
+from textassay.errors import FolderError, OutputError, OutputWarning, ScanInterrupted, UsageError
 from textassay.fields import parse_field
 from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
-from textassay.inputs import Input, resolve_inputs
+from textassay.inputs import DIGEST_KIND, Input, digest_of, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.parquet import sources_of
 from textassay.profile import Profile
@@ -37,10 +38,11 @@ MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
 MAX_TEXT_FIELDS = 63
 POLL_SECONDS = 0.1
+STOP_SECONDS = 3.0
+"""A scan that is asked to stop commits its state if that takes no longer; otherwise the last commit holds."""
+ERRORS_SPOOL = "errors.spool"
 
 DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
-DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
-MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,9 @@ def scan(
     documents: DocumentsChoice = "auto",
     bigrams: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    restart: bool = False,
+    checkpoint_seconds: float | None = SECONDS,
+    should_stop: Callable[[], bool] | None = None,
 ) -> ScanResult:
     """Scans shards, JSONL (plain, zstd, gzip) or Parquet, and returns their profile with its views.
 
@@ -137,8 +142,13 @@ def scan(
     where none matches, the detector's verdict does (docs/provenance.md). With `bigrams` the inputs are read a second
     time, for a profile of 2-grams (`ScanResult.bigrams`; in `out` bigrams.tap), which `compare` looks for. `threads` defaults to the CPUs that this process may use.
 
+    With `out`, and files only, the state of the scan is committed there every `checkpoint_seconds` (None: never) and every 64
+    files. Where `out` holds a scan that has not ended, this one goes on with it, to the same results to the byte, or with
+    `restart` begins anew (docs/resume.md). `should_stop` is asked ten times a second; when it says yes the state is committed
+    and `ScanInterrupted` raised.
+
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
-    `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
+    `InputError`) on what was asked for and where an unfinished scan in `out` had other settings or inputs, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
     stopping all threads.
     """
     started = time.perf_counter(), time.process_time()
@@ -177,8 +187,12 @@ def scan(
         "provenance": _labelling(rules, verdicts, files),
     }
     form = _document_form(documents, out is not None)
-    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, bigrams)
+    if checkpoint_seconds is not None and not checkpoint_seconds >= 0:
+        raise UsageError(f"checkpoint_seconds={checkpoint_seconds}: wanted seconds, from 0")
+    seconds = None if form == "memory" or any(file.size is None for file in files) else checkpoint_seconds
+    job = _Job(files, configuration, entropy_floor, form, used_anchor, looking, bigrams, should_stop)
     try:
+        job.claim(out, options, seconds, restart)
         result = job.run(options, on_progress, started)
     except BaseException as error:
         job.abandon()
@@ -229,10 +243,10 @@ class _Job:
         configuration: Configuration,
         floor: float | None,
         form: DocumentsChoice,
-        out: str | PathLike[str] | None,
         anchor: Anchor | None,
         detector: Detector | None,
         wants_bigrams: bool,
+        should_stop: Callable[[], bool] | None,
     ) -> None:
         self.files = files
         self.wants_bigrams = wants_bigrams
@@ -246,10 +260,24 @@ class _Job:
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
         self.running: Any = None
-        # Last, since from here on the folder is claimed: what fails now has to be abandoned.
-        self.folder = None if out is None else OutputFolder(out)
+        self.should_stop = should_stop
+        self.folder: OutputFolder | None = None
+        self.checkpoints: Checkpoints | None = None
 
-    def _document_sink(self) -> DocumentSink:
+    def claim(
+        self, out: str | PathLike[str] | None, options: Mapping[str, Any], seconds: float | None, restart: bool
+    ) -> None:
+        """The folder for the results, and in it a scan that has not ended if there is one; `seconds`: between commits."""
+        if out is None:
+            return
+        self.folder = OutputFolder(out, keeps_unfinished=restart or seconds is not None)
+        if seconds is not None:
+            settings = {**self._settings(options), "bigrams": self.wants_bigrams}
+            self.checkpoints = Checkpoints(self.folder, self.files, settings, restart, seconds)
+        elif restart:
+            self.folder.clear()
+
+    def _document_sink(self, kept: Kept) -> DocumentSink:
         if self.form == "memory":
             return MemoryDocuments()
         if self.form == "none" or self.folder is None:
@@ -257,19 +285,20 @@ class _Job:
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
         folder = self.folder.partial / "documents"
         kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
-        return WrittenDocuments(folder, self.names, kinds, self.form == "parquet")
+        return WrittenDocuments(folder, self.names, kinds, self.form == "parquet", kept.outcomes, kept.parts)
 
     def run(
         self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None, started: tuple[float, float]
     ) -> ScanResult:
-        partial = None if self.folder is None else self.folder.partial
-        self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
-        self.errors = Spool(partial)
-        self.documents = self._document_sink()
+        kept = Kept() if self.checkpoints is None else self.checkpoints.kept
+        counted = self._take_up(kept)
         values = (options["provenance"] or {}).get("fields", ())
         sources = sources_of(self.files, options["text_fields"], options["id_field"], values)
-        self.running = _backend.get().Scan(sources, documents=self.form != "none", **options)
-        drain(self.running, self.files, self._take, on_progress)
+        before = {"begun": kept.begun(), "profile": None if counted is None else counted.state}
+        self.running = _backend.get().Scan(sources, documents=self.form != "none", **options, **before)
+        drain(self.running, self.files, self._take, on_progress, self._between, kept.progress())
+        if self.folder is not None and (self.folder.holds_unfinished or self.wants_bigrams):
+            self._commit_all({}, time.monotonic())
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
@@ -285,6 +314,67 @@ class _Job:
         sinks = (self.documents, self.batches, self.errors)
         return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks, bigrams)
 
+    def _take_up(self, kept: Kept) -> Profile | None:
+        """What was found before; returns its profile. Raises `FolderError` where that is not there."""
+        partial = None if self.folder is None else self.folder.partial
+        for file, outcome in kept.outcomes.items():
+            self.outcomes[file], self.digests[file] = outcome, kept.digests[file]
+        lengths = kept.lengths
+        try:
+            self.batches = Batches(self.configuration.batch_tokens, self.floor, partial, length=lengths["batches"])
+            self.errors = Spool(None if partial is None else partial / ERRORS_SPOOL, lengths["errors"])
+            self.documents = self._document_sink(kept)
+            counted = None if self.checkpoints is None else self.checkpoints.read_profile()
+        except (ValueError, FileNotFoundError) as error:
+            raise FolderError(f"{partial}: {error}; --restart begins anew") from error
+        if counted is not None:
+            self.configuration.check_same(counted.configuration)
+        return counted
+
+    def _between(self) -> bool:
+        """Between two events: commits if it is time for that; whether the scan has ended by that."""
+        if self.should_stop is not None and self.should_stop():
+            self._stop()
+        return self.checkpoints is not None and self.checkpoints.is_due() and self._commit()
+
+    def _stop(self) -> None:
+        """Raises `ScanInterrupted`, with all that was counted kept where there is time for it."""
+        if self.checkpoints is not None and self.checkpoints.cost < STOP_SECONDS:
+            self._commit(STOP_SECONDS)
+        is_kept = self.checkpoints is not None and self.folder is not None and self.folder.holds_unfinished
+        raise ScanInterrupted(self.folder.path if is_kept and self.folder is not None else None)
+
+    def _commit(self, patience: float = math.inf) -> bool:
+        """Holds the scan up and makes its state durable; whether it has ended by that. Gives up after `patience` seconds."""
+        began, running = time.monotonic(), self.running
+        running.pause()
+        while not running.is_paused():
+            if time.monotonic() - began > patience:
+                return False
+            try:
+                event = running.next(POLL_SECONDS)
+            except TimeoutError:
+                continue
+            if event is None:
+                self._commit_all({}, began)
+                return True
+            self._take(event)
+        self._commit_all(running.states(), began)
+        running.resume()
+        return False
+
+    def _commit_all(self, states: Mapping[int, Mapping[str, Any]], began: float) -> None:
+        if self.checkpoints is None:
+            return
+        parts = self.documents.sync()
+        for file in states:
+            self.digests[file] = self.digests[file] or digest_of(self.files[file])
+        open_files = {file: {**state, "digest": self.digests[file]} for file, state in states.items()}
+        profile = Profile.from_state(self.configuration, self.running.profile())
+        lengths = {"batches": self.batches.sync(), "errors": self.errors.sync()}
+        self.checkpoints.commit(profile, open_files, parts, lengths, began)
+        self.documents.remove_joined()
+
     def _count_bigrams(self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None) -> Profile:
         """The second pass."""
         sizes = (options["batch_tokens"], options["max_types"])
@@ -293,11 +383,17 @@ class _Job:
         plain |= {"anchor": None, "detector": None}
         sources = [file.source for file in self.files]
         self.running = _backend.get().Scan(sources, documents=False, **{**options, **plain})
-        drain(self.running, self.files, lambda event: None, on_progress)
+        drain(self.running, self.files, lambda event: None, on_progress, self._between_bigrams)
         return Profile.from_state(configuration, self.running.profile())
 
+    def _between_bigrams(self) -> bool:
+        """The second pass is not gone on with: it begins anew."""
+        if self.should_stop is not None and self.should_stop():
+            raise ScanInterrupted(None if self.checkpoints is None or self.folder is None else self.folder.path)
+        return False
+
     def abandon(self) -> None:
-        """Stops everything; results of an earlier scan stay as they were."""
+        """Stops everything; results of an earlier scan stay as they were, and the state that was committed last."""
         if self.running is not None:
             stop(self.running)
         self.documents.abandon()
@@ -323,6 +419,8 @@ class _Job:
             self.errors.append(file, _error_lines(self.names[file], [(None, outcome["byte_offset"], what)]))
         if self.folder is not None:
             self.digests[file] = digest_of(self.files[file])
+        if self.checkpoints is not None:
+            self.checkpoints.end(file, outcome, self.digests[file])
 
     def _batch_figures(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"entropy_floor": self.floor}
@@ -347,13 +445,14 @@ class _Job:
         folder.write_json(MANIFEST, self._manifest(options, digest))
         folder.commit()
 
-    def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
+    def _settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All that the results depend on."""
         settings = {
             name: value
             for name, value in options.items()
             if name not in ("markers", "anchor", "detector", "provenance", "threads")
         }
-        settings |= {
+        return settings | {
             "markers": self.configuration.markers,
             "anchor": self.configuration.anchor,
             "detector": self.configuration.detector,
@@ -361,6 +460,8 @@ class _Job:
             "entropy_floor": self.floor,
             "documents": self.form,
         }
+
+    def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
         paths = self.documents.paths if isinstance(self.documents, WrittenDocuments) else None
         inputs = [
             {
@@ -375,7 +476,7 @@ class _Job:
         ]
         return {
             "schema": MANIFEST_SCHEMA,
-            "settings": settings,
+            "settings": self._settings(options),
             "profile_digest": profile_digest,
             "digest_kind": DIGEST_KIND,
             "inputs": inputs,
@@ -387,8 +488,14 @@ def drain(
     files: Sequence[Input],
     take: Callable[[Mapping[str, Any]], None],
     on_progress: Callable[[Progress], None] | None,
+    between: Callable[[], bool] | None = None,
+    before: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-    """Hands every event of a backend's scan of `files` to `take`."""
+    """Hands every event of a backend's scan of `files` to `take`.
+
+    `between` is called between two events; it may take some itself, and says whether there are no more. `before`: what the
+    progress begins with.
+    """
     told, ended = -math.inf, False
     while not ended:
         try:
@@ -400,14 +507,15 @@ def drain(
             ended = event is None
             if not ended:
                 take(event)
+        ended = ended or (between is not None and between())
         now = time.monotonic()
         if on_progress is not None and (ended or now - told >= POLL_SECONDS):
-            on_progress(_progress(running, files))
+            on_progress(_progress(running, files, before))
             told = now
 
 
-def _progress(running: Any, files: Sequence[Input]) -> Progress:
-    done = running.progress()
+def _progress(running: Any, files: Sequence[Input], before: Mapping[str, int]) -> Progress:
+    done = {name: value + before.get(name, 0) for name, value in running.progress().items()}
     sizes = [file.size for file in files]
     return Progress(
         files=done["files"],
@@ -430,21 +538,6 @@ def stop(running: Any) -> None:
 def _error_lines(name: str, errors: Iterable[tuple[int | None, int, str]]) -> bytes:
     rows = ({"file": name, "line": line, "byte_offset": offset, "reason": reason} for line, offset, reason in errors)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def digest_of(file: Input) -> str | None:
-    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe and for what cannot be read any more."""
-    if file.size is None or isinstance(file.source, int):
-        return None
-    digest = blake2b(file.size.to_bytes(8, "little"), digest_size=16)
-    try:
-        with open(file.source, "rb") as stream:
-            digest.update(stream.read(MEBIBYTE))
-            stream.seek(max(0, file.size - MEBIBYTE))
-            digest.update(stream.read(MEBIBYTE))
-    except OSError:
-        return None
-    return digest.hexdigest()
 
 
 def _performance(summary: Mapping[str, Any], started: tuple[float, float], threads: int) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """`textassay scan`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textassay.cli.errors import DAMAGED, say
+from textassay.cli.errors import DAMAGED, INTERRUPTED, StopRequest, say
 from textassay.cli.options import (
     DetectorOption,
     FalsePositiveRate,
@@ -66,6 +68,12 @@ def scan(
         bool, typer.Option("--bigrams", help="Count 2-grams, too, in a second pass: for compare, into bigrams.tap.")
     ] = False,
     malformed_budget: MalformedBudget = "0",
+    resume: Annotated[
+        bool, typer.Option("--resume/--restart", help="Go on with a scan that OUT holds and that has not ended, or begin anew.")
+    ] = True,
+    checkpoint_seconds: Annotated[
+        float, option("checkpoint-seconds", "Commit the state of the scan so often, besides every 64 files.")
+    ] = 60,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,7 +85,7 @@ def scan(
     if documents not in ("auto", "parquet", "jsonl", "none"):
         raise UsageError(f"--documents {documents}: wanted auto, parquet, jsonl or none")
     budget = parse_budget(malformed_budget)
-    with ProgressLine(quiet or as_json) as progress:
+    with ProgressLine(quiet or as_json) as progress, StopRequest() as stop, _told(stop):
         result = scanning.scan(
             inputs,
             out,
@@ -98,6 +106,9 @@ def scan(
             bigrams=bigrams,
             documents=documents,  # type: ignore[arg-type]
             on_progress=progress,
+            restart=not resume,
+            checkpoint_seconds=checkpoint_seconds,
+            should_stop=stop,
         )
     _print(result, as_json)
     if result.is_damaged(budget):
@@ -106,6 +117,20 @@ def scan(
         found = result.summary["inputs"]
         say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
         raise typer.Exit(DAMAGED)
+
+
+@contextmanager
+def _told(stop: StopRequest) -> Iterator[None]:
+    """What became of a scan that was stopped, in a line and an exit code."""
+    from textassay.errors import ScanInterrupted
+
+    try:
+        yield
+    except ScanInterrupted as error:
+        what = "interrupted" if stop.exit_code == INTERRUPTED else "terminated"
+        kept = f"{error.out} holds the state, the same command goes on with it"
+        say(f"{what}; {'nothing was written' if error.out is None else kept}")
+        raise typer.Exit(stop.exit_code) from None
 
 
 def _print(result: "ScanResult", as_json: bool) -> None:
