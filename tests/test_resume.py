@@ -1,60 +1,23 @@
 """Scans that are stopped anywhere and gone on with end as if nothing had been."""
 
-import gzip
 import json
 import os
 import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import numpy as np
 import pytest
-import zstandard
-from textassay import _backend
+from implementations import BACKENDS
+from killed_scans import WORDS, lines_of, results_of, scan_through_kills, write_corpus
+from test_cli import textassay
+from textassay import FolderError, OutputError, ScanInterrupted, UsageError, _backend, checkpoint, scan, scan_status
 
-WORDS = ["the", "of", "and", "corpus", "shard", "a", "profile", "İstanbul", "naïve", "語", "entropy", "is", "it"]
 SIGNALS = ["n_tokens", "n_types", "mattr", "char_entropy_bits", "marker_rate"]
-
-
-def lines_of(seed, count):
-    random_ = random.Random(seed)
-    vocabulary = [*WORDS, *(f"word{number}" for number in range(3000))] + 100 * WORDS
-    lines = []
-    for number in range(count):
-        text = " ".join(random_.choices(vocabulary, k=random_.randrange(1, 200)))
-        line = json.dumps({"id": f"{seed}-{number}", "text": text}, ensure_ascii=False).encode()
-        malformed = {0: b"{no json", 1: b"", 2: b'{"text": "\xff"}', 3: b" "}
-        lines.append(malformed.get(random_.randrange(50), line) + b"\n")
-    return lines
-
-
-def frames_of(lines, size):
-    compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
-    return b"".join(compress(b"".join(lines[at : at + size])) for at in range(0, len(lines), size))
-
-
-def write_corpus(folder, scale=1):
-    """Of every format; some are damaged, one has lines that are too long."""
-    folder.mkdir()
-    members = [gzip.compress(b"".join(lines_of(3, 1500 * scale))), gzip.compress(b"".join(lines_of(4, 900 * scale)))]
-    long = [*lines_of(5, 300), b'{"text": "' + b"long " * 60_000 + b'"}\n', *lines_of(6, 4000 * scale)]
-    stream = zstandard.ZstdCompressor(level=1).compressobj()  # a frame of unknown size
-    single = stream.compress(b"".join(lines_of(2, 5000 * scale))) + stream.flush()
-    many = frames_of(lines_of(1, 6000 * scale), 100)
-    files = {
-        "a-many.jsonl.zst": many,
-        "b-single.jsonl.zst": single,
-        "c.jsonl.gz": b"".join(members),
-        "d-plain.jsonl": b"\xef\xbb\xbf" + b"".join(long),
-        "e-damaged.jsonl.zst": many[: len(many) * 2 // 3],
-        "f-empty.jsonl": b"",
-        "g-unended.jsonl": b"".join(lines_of(7, 300 * scale))[:-1],
-        "h-noise.jsonl.gz": gzip.compress(b"".join(lines_of(8, 800 * scale)))[:-2000] + bytes(2000),
-    }
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return [os.fsencode(folder / name) for name in sorted(files)]
-
-
 OPTIONS = {"signals": SIGNALS, "markers": [[b"corpus"]], "batch_tokens": 20_000, "max_record_bytes": 200_000, "max_types": 1 << 20}
 
 
@@ -110,34 +73,34 @@ def run(paths, threads=2, pauses=None, **options):
     gathered, begun, profile = Gathered(), {}, None
     n_within = 0
     while True:
-        scan = _backend.get().Scan(paths() if callable(paths) else paths, threads=threads, begun=begun, profile=profile, **options)
+        running = _backend.get().Scan(paths() if callable(paths) else paths, threads=threads, begun=begun, profile=profile, **options)
         left = 0 if pauses is None else pauses.randrange(1, 4)
         countdown = 0
         while True:
             if left and countdown == 0:
-                scan.pause()
+                running.pause()
             countdown -= 1
             try:
-                event = scan.next(10)
+                event = running.next(10)
             except TimeoutError:
-                if not scan.is_paused():
+                if not running.is_paused():
                     continue  # its kernels are being compiled
                 left -= 1
                 countdown = pauses.randrange(4)
-                states = scan.states()
+                states = running.states()
                 n_within += sum(0 < state["begin"] < state["end"] for state in states.values())
-                profile = scan.profile()
+                profile = running.profile()
                 if left == 0:
                     break
-                scan.resume()
+                running.resume()
                 continue
             if event is None:
-                return gathered, scan.profile(), n_within
+                return gathered, running.profile(), n_within
             gathered.take(event)
         begun = json.loads(json.dumps(states), object_hook=lambda d: {int(k) if k.isdigit() else k: v for k, v in d.items()})
         begun |= dict.fromkeys(gathered.outcomes)
-        scan.cancel()
-        del scan
+        running.cancel()
+        del running
 
 
 def same(one, other):
@@ -158,7 +121,7 @@ def profile_bytes(state):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scan_goes_on_from_any_pause(backend, tmp_path, seed):
-    paths = write_corpus(tmp_path / "corpus", 1)
+    paths = write_corpus(tmp_path / "corpus")
     whole, profile, _ = run(paths, **OPTIONS)
     paused, also, n_within = run(paths, pauses=random.Random(seed), **OPTIONS)
     same(paused, whole)
@@ -174,4 +137,322 @@ def test_a_file_of_rows_goes_on(backend):
     paused, also, n_within = run(sources, pauses=random.Random(1), **OPTIONS)
     same(paused, whole)
     assert profile_bytes(also) == profile_bytes(profile)
-    assert n_within > 5
+    assert n_within > 1
+
+
+# Into a folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    place = tmp_path_factory.mktemp("killed") / "corpus"
+    write_corpus(place, 2000)
+    return place
+
+
+CHOICES = {"batch_tokens": 5000, "threads": 2, "entropy_floor": 8.0, "checkpoint_seconds": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch):
+    """Commits as often as it can."""
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1.0)
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory):
+    """A corpus and what was left of its scan: a file is open, and there is a part of its rows."""
+    place = tmp_path_factory.mktemp("unfinished")
+    write_corpus(place / "corpus", 10_000)
+    with pytest.MonkeyPatch.context() as patched, _backend.using("native"):
+        patched.setattr(checkpoint, "LARGEST_SHARE", 1.0)
+        stopped(place / "corpus", place / "out", 1, threads=1)
+    return place
+
+
+def whole_of(corpus, out, **choices):
+    scan(corpus, out, **CHOICES | choices | {"checkpoint_seconds": None})
+    return results_of(out)
+
+
+def stopping_after(polls):
+    left = [polls]
+
+    def should_stop():
+        left[0] -= 1
+        return left[0] < 0
+
+    return should_stop
+
+
+def stopped(corpus, out, polls=2, **choices):
+    with pytest.raises(ScanInterrupted) as caught:
+        scan(corpus, out, **CHOICES | choices, should_stop=stopping_after(polls))
+    assert caught.value.out == out
+    return out
+
+
+@pytest.mark.parametrize("documents", ["parquet", "jsonl", "none"])
+def test_killed_at_any_step_it_ends_as_if_nothing_had_been(backend, corpus, tmp_path, documents):
+    whole = whole_of(corpus, tmp_path / "whole", documents=documents)
+    out = tmp_path / "out"
+    kills = scan_through_kills((corpus, out), CHOICES | {"documents": documents}, random.Random(documents), 6, 40, 0.5)
+    assert results_of(out) == whole
+    assert kills > 1
+
+
+def test_killed_with_bigrams(backend, corpus, tmp_path):
+    choices = CHOICES | {"bigrams": True, "documents": "none"}
+    whole = whole_of(corpus, tmp_path / "whole", bigrams=True, documents="none")
+    assert scan_through_kills((corpus, tmp_path / "out"), choices, random.Random(5), 3, 30, 0.5) > 0
+    assert results_of(tmp_path / "out") == whole
+
+
+def test_stopped_again_and_again(backend, corpus, tmp_path):
+    whole = whole_of(corpus, tmp_path / "whole")
+    random_ = random.Random(3)
+    found = None
+    while found is None:
+        try:
+            stop = stopping_after(random_.randrange(1, 6))
+            found = scan(corpus, tmp_path / "out", **CHOICES, should_stop=stop)
+        except ScanInterrupted:
+            assert scan_status(tmp_path / "out")["state"] == "stopped"
+    assert results_of(tmp_path / "out") == whole
+    assert len(found.errors) == whole["errors.jsonl"].count(b"\n")
+    assert len(found.documents) == found.summary["inputs"]["documents"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("textassay")]
+
+
+def test_the_backends_go_on_with_each_other(corpus, tmp_path):
+    """But for the text that tells of a damage, which is the library's that found it."""
+    names = [implementation.backend for implementation in BACKENDS]
+    tables = {}
+    for first, second in [names, names[::-1], [names[0], names[0]]]:
+        out = tmp_path / f"{first}-{second}"
+        with _backend.using(first):
+            stopped(corpus, out)
+        with _backend.using(second):
+            scan(corpus, out, **CHOICES)
+        tables[out] = {name: content for name, content in results_of(out).items() if name.startswith(("prof", "doc", "batch"))}
+    assert len({str(sorted(table.items())) for table in tables.values()}) == 1
+
+
+def test_parquet_goes_on(backend, tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    texts = [json.loads(line)["text"] for line in lines_of(1, 4000) if line.startswith(b'{"id')]
+    table = pyarrow.table({"text": texts, "id": [str(n) for n in range(len(texts))]})
+    parquet.write_table(table, tmp_path / "large.parquet", row_group_size=700)
+    whole = whole_of(tmp_path / "large.parquet", tmp_path / "whole")
+    kills = scan_through_kills((tmp_path / "large.parquet", tmp_path / "out"), CHOICES, random.Random(2), 4, 15, 0.2)
+    assert kills > 0 and results_of(tmp_path / "out") == whole
+
+
+# What it goes on with
+
+
+@pytest.mark.parametrize(
+    ("choices", "named"),
+    [
+        ({"batch_tokens": 6000}, "batch_tokens was 5000, now 6000"),
+        ({"entropy_floor": None}, "entropy_floor was 8.0, now null"),
+        ({"signals": "n_tokens"}, "signals was"),
+        ({"documents": "none"}, 'documents was "parquet", now "none"'),
+        ({"bigrams": True}, "bigrams was false, now true"),
+        ({"text_fields": "body"}, "text_fields was"),
+        ({"detector": None}, "detector was"),
+    ],
+    ids=str,
+)
+def test_another_configuration_is_refused(corpus, tmp_path, choices, named):
+    out = stopped(corpus, tmp_path / "out")
+    with pytest.raises(UsageError, match="unfinished scan of something else.*--restart") as caught:
+        scan(corpus, out, **CHOICES | choices)
+    assert named in str(caught.value)
+    scan(corpus, out, **CHOICES | choices, restart=True)
+    assert scan_status(out)["state"] == "finished"
+
+
+def test_threads_and_intervals_may_change(corpus, tmp_path):
+    out = stopped(corpus, tmp_path / "out")
+    scan(corpus, out, **CHOICES | {"threads": 1, "checkpoint_seconds": 60})
+    assert results_of(out) == whole_of(corpus, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", ["shorter", "other", "gone", "more"])
+def test_inputs_that_have_changed_are_refused(corpus, tmp_path, change):
+    mine = tmp_path / "corpus"
+    shutil.copytree(corpus, mine)
+    out = stopped(mine, tmp_path / "out")
+    begun = sorted(mine.iterdir())[0]
+    content = begun.read_bytes()
+    if change == "gone":
+        begun.unlink()
+    elif change == "more":
+        (mine / "z.jsonl").write_bytes(b"")
+    else:
+        begun.write_bytes(content[:-1] if change == "shorter" else b"x" + content[1:])
+    with pytest.raises(UsageError, match=r"a-many|z\.jsonl was no input"):
+        scan(mine, out, **CHOICES)
+    if change == "other":
+        begun.write_bytes(content)  # only the time is another
+        scan(mine, out, **CHOICES)
+
+
+def test_restart_begins_anew(corpus, tmp_path):
+    out = stopped(corpus, tmp_path / "out")
+    seen = []
+    scan(corpus, out, **CHOICES, restart=True, on_progress=seen.append)
+    assert seen[-1].files == seen[-1].n_files
+    assert results_of(out) == whole_of(corpus, tmp_path / "whole")
+
+
+def test_progress_begins_where_the_scan_does(backend, corpus, tmp_path):
+    out = stopped(corpus, tmp_path / "out", polls=1)
+    seen = []
+    scan(corpus, out, **CHOICES, on_progress=seen.append)
+    assert seen[-1].bytes_compressed == seen[-1].bytes_total and seen[-1].files == seen[-1].n_files
+    assert seen[-1].documents == scan_status(out)["documents"]
+
+
+def test_others_keep_off_an_unfinished_scan(corpus, tmp_path):
+    from textassay.folder import OutputFolder
+
+    out = stopped(corpus, tmp_path / "out")
+    with pytest.raises(FolderError, match="holds a scan that has not ended"):
+        OutputFolder(out)
+    with pytest.raises(FolderError, match="holds a scan that has not ended"):
+        scan(corpus, out, documents="memory")
+    scan(corpus, out, **CHOICES)
+    assert results_of(out) == whole_of(corpus, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("place", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.rename", "os.open"])
+def test_a_failing_commit_loses_nothing(backend, corpus, tmp_path, monkeypatch, place):
+    out = stopped(corpus, tmp_path / "out", polls=1)
+    whole = whole_of(corpus, tmp_path / "whole")
+    committed = scan_status(out)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for call in range(1, 12, 3):
+        with monkeypatch.context() as patched:
+            module, _, name = place.rpartition(".")
+            owner = os if module == "os" else __import__("pathlib").Path
+            plain, count = getattr(owner, name), [call]
+
+            def failing(*arguments, plain=plain, count=count, **named):
+                count[0] -= 1
+                return full() if count[0] == 0 else plain(*arguments, **named)
+
+            patched.setattr(owner, name, failing)
+            try:
+                scan(corpus, out, **CHOICES)
+            except OutputError as error:
+                assert "No space left" in str(error)
+            else:
+                break  # that many calls there are not
+        assert scan_status(out)["bytes"] >= committed["bytes"]
+    scan(corpus, out, **CHOICES)
+    assert results_of(out) == whole
+
+
+def edit(**changes):
+    def change(state):
+        for name, value in changes.items():
+            state[name] = value
+
+    return change
+
+
+def of_file(**changes):
+    return lambda state: next(iter(state["open"].values())).update(changes)
+
+
+HOSTILE = {
+    "no object": lambda state: [],
+    "another schema": edit(schema="x"),
+    "another key": edit(more=1),
+    "negative commit": edit(commit=-1),
+    "no commit": edit(commit=0),
+    "commit that is not there": edit(commit=1 << 40),
+    "text for a number": edit(done={"files": "1", "bytes": 0, "bytes_compressed": 0, "documents": 0}),
+    "true": edit(done={"files": True, "bytes": 0, "bytes_compressed": 0, "documents": 0}),
+    "a file that is none": edit(open={"99": {}}, parts={}),
+    "a path for a file": edit(parts={"../x": 1}),
+    "a part that is not there": lambda state: state["parts"].update({next(iter(state["open"])): 1000}),
+    "no part": lambda state: state["parts"].update({next(iter(state["open"])): 0}),
+    "lengths beyond the file": edit(lengths={"batches": 1 << 50, "errors": 0, "outcomes": 0}),
+    "lengths within a block": edit(lengths={"batches": 3, "errors": 0, "outcomes": 0}),
+    "begin behind end": of_file(begin=1 << 50),
+    "end": of_file(end=0),
+    "beyond the file": of_file(compressed=1 << 40, uncompressed=0),
+    "format": of_file(format="../x"),
+    "unknown reason": lambda state: next(iter(state["open"].values()))["malformed_by_reason"].update(x=1),
+    "float": of_file(lines=1.5),
+    "more documents than lines": of_file(documents=1 << 40),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_state_is_refused(backend, unfinished, tmp_path, name):
+    corpus, out = unfinished / "corpus", shutil.copytree(unfinished / "out", tmp_path / "out")
+    path = out / ".partial/state.json"
+    state = json.loads(path.read_text())
+    assert state["open"] and state["parts"]
+    changed = HOSTILE[name](state)
+    path.write_text(json.dumps(state if changed is None else changed))
+    with pytest.raises((FolderError, UsageError)):
+        scan(corpus, out, **CHOICES)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"schema": "textassay.scan-state/1"}'])
+@pytest.mark.parametrize("name", ["state.json", "run.json"])
+def test_a_state_that_is_no_json_is_refused(corpus, tmp_path, name, content):
+    out = stopped(corpus, tmp_path / "out")
+    (out / ".partial" / name).write_bytes(content)
+    with pytest.raises(FolderError, match="--restart"):
+        scan(corpus, out, **CHOICES)
+    with pytest.raises(FolderError):
+        scan_status(out)
+
+
+# The command
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)])
+def test_a_signal_commits_and_ends_the_command(tmp_path, number, code):
+    corpus, out = tmp_path / "corpus", tmp_path / "out"
+    corpus.mkdir()
+    line = lines_of(1, 400)
+    for part in range(40):
+        (corpus / f"{part:02}.jsonl").write_bytes(b"".join(line) * 20)
+    command = [sys.executable, "-m", "textassay", "scan", str(corpus), "-o", str(out), "--checkpoint-seconds", "0", "--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        while not (out / ".partial/state.json").exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(number)
+        _, stderr = child.communicate(timeout=60)
+    assert child.returncode == code, stderr
+    assert b"holds the state, the same command goes on with it" in stderr and b"Traceback" not in stderr
+    found = json.loads(textassay("status", out, "--json").stdout)
+    assert found["state"] == "stopped" and 0 < found["bytes"] < found["bytes_total"]
+    assert "stopped; the same command goes on with it" in textassay("status", out).stdout
+    assert textassay("scan", corpus, "-o", out, "--batch-tokens", "5").returncode == 2
+    assert textassay(*command[3:]).returncode == 3  # some records are malformed
+    assert "finished" in textassay("status", out).stdout
+    shutil.rmtree(out)
+
+
+def test_status_of_what_is_none(tmp_path):
+    done = textassay("status", tmp_path)
+    assert done.returncode == 2 and "holds neither a scan nor its results" in done.stderr
+
+
+def test_status_of_a_scan_that_runs(corpus, tmp_path):
+    states = []
+    scan(corpus, tmp_path / "out", **CHOICES, on_progress=lambda _: states.append(scan_status(tmp_path / "out")["state"]))
+    assert set(states) == {"running"}

@@ -63,6 +63,9 @@ class Batches:
         """Makes what was added durable; returns a length for another object to begin with."""
         return self._spool.sync()
 
+    def close(self) -> None:
+        self._spool.close()
+
     def _judge(self, file: int, rows: NDArray[Any]) -> None:
         if self._floor is not None:
             below = rows["entropy_bits"] < self._floor

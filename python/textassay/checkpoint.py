@@ -115,6 +115,10 @@ class Checkpoints:
         for name in _DONE[1:]:
             self._done[name] += int(outcome[name])
 
+    def close(self) -> None:
+        """Nothing is written any more."""
+        self._outcomes.close()
+
     @property
     def cost(self) -> float:
         """Seconds that the last commit took."""

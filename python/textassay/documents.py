@@ -261,26 +261,29 @@ class WrittenDocuments:
         elif file in self._parts:
             self._join(file)
         else:
-            self._open.pop(file).close()
+            self._close(file)
+
+    def _close(self, file: int) -> None:
+        self._open[file].close()
+        del self._open[file]
+
+    def _close_part(self, file: int) -> None:
+        self._close(file)
+        self._parts[file] = self._parts.get(file, 0) + 1
+        self.paths[file].rename(self._parts_of(file)[-1])
 
     def _close_parts(self) -> None:
         for file in list(self._open):
-            self._open.pop(file).close()
-            self._parts[file] = self._parts.get(file, 0) + 1
-            self.paths[file].rename(self._parts_of(file)[-1])
+            self._close_part(file)
 
     def _join(self, file: int) -> None:
+        if file in self._open:
+            self._close_part(file)
         parts = self._parts_of(file)
-        unfinished = self._open.pop(file, None)
-        if unfinished is not None:
-            unfinished.close()
-            self._parts[file] += 1
-            parts = self._parts_of(file)
-            self.paths[file].rename(parts[-1])
         self._open[file] = whole = self._kind(self.paths[file], self._kinds)
         for part in parts:
             whole.add_file(part)
-        self._open.pop(file).close()
+        self._close(file)
         self._joined += parts
         del self._parts[file]
 

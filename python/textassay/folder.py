@@ -71,16 +71,22 @@ class OutputFolder:
         try:
             _refuse_foreign(self.path, layout)
             self.partial.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.partial / LOCK, self.path)
-            if not self.holds_unfinished:
-                _clear(self.partial)
-            elif keeps_unfinished:
-                self._take_back()
-            else:
+            self._lock: int | None = _locked(self.partial / LOCK, self.path)
+            try:
+                self._take_over(keeps_unfinished)
+            except BaseException:
                 os.close(self._lock)
-                raise FolderError(f"{self.path} holds a scan that has not ended: go on with it, or remove {self.partial}")
+                raise
         except OSError as error:
             raise OutputError(f"cannot write to {self.path}: {error.strerror or error}") from error
+
+    def _take_over(self, keeps_unfinished: bool) -> None:
+        if not self.holds_unfinished:
+            _clear(self.partial)
+        elif keeps_unfinished:
+            self._take_back()
+        else:
+            raise FolderError(f"{self.path} holds a scan that has not ended: go on with it, or remove {self.partial}")
 
     @property
     def holds_unfinished(self) -> bool:
@@ -135,13 +141,11 @@ class OutputFolder:
         marker.unlink()
 
     def discard(self) -> None:
-        """Leaves earlier results as they were, and a scan that can be gone on with. Does nothing once `commit` has begun: then
-        only a new run can mend it.
+        """Leaves earlier results as they were, and a scan that can be gone on with. Once `commit` has begun all is left as it
+        is: then only a new run can mend it.
         """
-        if self._committing:
-            return
-        if self.holds_unfinished:
-            os.close(self._lock)
+        if self._committing or self.holds_unfinished:
+            self._unlock()
             return
         with suppress(OSError):
             self._release()
@@ -152,7 +156,12 @@ class OutputFolder:
         _clear(self.partial)
         (self.partial / LOCK).unlink()
         self.partial.rmdir()
-        os.close(self._lock)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
 
 
 def json_text(value: Any) -> str:

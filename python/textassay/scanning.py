@@ -259,6 +259,8 @@ class _Job:
         self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
+        self.batches = Batches(configuration.batch_tokens, floor, None)
+        self.errors = Spool()
         self.running: Any = None
         self.should_stop = should_stop
         self.folder: OutputFolder | None = None
@@ -295,7 +297,12 @@ class _Job:
         values = (options["provenance"] or {}).get("fields", ())
         sources = sources_of(self.files, options["text_fields"], options["id_field"], values)
         before = {"begun": kept.begun(), "profile": None if counted is None else counted.state}
-        self.running = _backend.get().Scan(sources, documents=self.form != "none", **options, **before)
+        try:
+            self.running = _backend.get().Scan(sources, documents=self.form != "none", **options, **before)
+        except ValueError as error:
+            if not kept.open:
+                raise
+            raise FolderError(f"{self.folder and self.folder.path}: {error}; --restart begins anew") from error
         drain(self.running, self.files, self._take, on_progress, self._between, kept.progress())
         if self.folder is not None and (self.folder.holds_unfinished or self.wants_bigrams):
             self._commit_all({}, time.monotonic())
@@ -397,6 +404,10 @@ class _Job:
         if self.running is not None:
             stop(self.running)
         self.documents.abandon()
+        self.batches.close()
+        self.errors.close()
+        if self.checkpoints is not None:
+            self.checkpoints.close()
         if self.folder is not None:
             self.folder.discard()
 

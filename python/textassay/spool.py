@@ -5,6 +5,7 @@ import struct
 import tempfile
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -47,6 +48,11 @@ class Spool:
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._end
+
+    def close(self) -> None:
+        """Nothing is written any more, not even later by whoever collects garbage."""
+        with suppress(OSError):
+            self._file.close()
 
     def _read_index(self, length: int) -> None:
         size = self._file.seek(0, os.SEEK_END)

@@ -690,6 +690,8 @@ class Scan:
             build_rules(provenance, len(paths)), [] if provenance is None else provenance["fields"],
         )  # fmt: skip
         _check(options)
+        if unknown := {reason for one in begun.values() if one for reason in one["malformed_by_reason"]} - set(REASONS):
+            raise ValueError(f"malformed_by_reason: found {unknown.pop()!r}, which is no reason")
         threads = max(1, min(threads, len(paths)))
         if profile is None:
             profile = ProfileState(options.signals, max_types)

@@ -22,14 +22,14 @@ def status(
 
 
 def _lines(out: Path, found: dict[str, Any]) -> list[str]:
-    from textassay.cli.render import shown_bytes
+    from textassay.cli.render import number
 
     state = {"stopped": "stopped; the same command goes on with it"}.get(found["state"], found["state"])
     if found["committed"] is None:
         return [f"{out}: {state}; nothing has been committed yet"]
-    done = shown_bytes(found["bytes_compressed"])
+    done = f"{number(found['bytes_compressed'])}B"
     total = found["bytes_total"]
-    share = "" if not total else f" of {shown_bytes(total)} ({100 * found['bytes_compressed'] / total:.1f} %)"
+    share = "" if not total else f" of {number(total)}B ({100 * found['bytes_compressed'] / total:.1f} %)"
     return [
         f"{out}: {state}",
         f"files      {found['files']:,} of {found['files_total']:,}",
