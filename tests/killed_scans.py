@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import zstandard
+
 from textassay import checkpoint, documents, folder, scanning, spool
 
 WORDS = ["the", "of", "and", "corpus", "shard", "a", "profile", "İstanbul", "naïve", "語", "entropy", "is", "it"]
@@ -106,7 +107,7 @@ def killed(arguments, options, steps=None, seconds=None):
                 setattr(place, name, _counted(getattr(place, name), countdown))
             scanning.scan(*arguments, **options)
             os._exit(0)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (a child never returns)
             print(f"{type(error).__name__}: {error}", flush=True)
             os._exit(1)
     if seconds is not None:

@@ -12,13 +12,20 @@ import time
 
 import numpy as np
 import pytest
+
 from implementations import BACKENDS
 from killed_scans import WORDS, lines_of, results_of, scan_through_kills, write_corpus
 from test_cli import textassay
 from textassay import FolderError, OutputError, ScanInterrupted, UsageError, _backend, checkpoint, scan, scan_status
 
 SIGNALS = ["n_tokens", "n_types", "mattr", "char_entropy_bits", "marker_rate"]
-OPTIONS = {"signals": SIGNALS, "markers": [[b"corpus"]], "batch_tokens": 20_000, "max_record_bytes": 200_000, "max_types": 1 << 20}
+OPTIONS = {
+    "signals": SIGNALS,
+    "markers": [[b"corpus"]],
+    "batch_tokens": 20_000,
+    "max_record_bytes": 200_000,
+    "max_types": 1 << 20,
+}
 
 
 class Rows:
@@ -44,7 +51,11 @@ class Rows:
         if not texts:
             return None
         self.at += len(texts)
-        column = (np.frombuffer(b"".join(texts) + b"\0", np.uint8), np.cumsum([0, *map(len, texts)]).astype(np.int64), None)
+        column = (
+            np.frombuffer(b"".join(texts) + b"\0", np.uint8),
+            np.cumsum([0, *map(len, texts)]).astype(np.int64),
+            None,
+        )
         return [column, None]
 
 
@@ -58,11 +69,15 @@ class Gathered:
         file = event["file"]
         if "documents" in event:
             columns = {name: values for name, values in event["documents"].items() if not name.startswith("id_")}
-            self.rows.setdefault(file, []).extend(zip(*(columns[name].tolist() for name in sorted(columns)), strict=True))
+            self.rows.setdefault(file, []).extend(
+                zip(*(columns[name].tolist() for name in sorted(columns)), strict=True)
+            )
         self.errors.setdefault(file, []).extend(event.get("errors", []))
         if "batches" in event:
             columns = event["batches"]
-            self.batches.setdefault(file, []).extend(zip(*(columns[name].tolist() for name in sorted(columns)), strict=True))
+            self.batches.setdefault(file, []).extend(
+                zip(*(columns[name].tolist() for name in sorted(columns)), strict=True)
+            )
         if "outcome" in event:
             self.outcomes[file] = event["outcome"]
 
@@ -73,7 +88,9 @@ def run(paths, threads=2, pauses=None, **options):
     gathered, begun, profile = Gathered(), {}, None
     n_within = 0
     while True:
-        running = _backend.get().Scan(paths() if callable(paths) else paths, threads=threads, begun=begun, profile=profile, **options)
+        running = _backend.get().Scan(
+            paths() if callable(paths) else paths, threads=threads, begun=begun, profile=profile, **options
+        )
         left = 0 if pauses is None else pauses.randrange(1, 4)
         countdown = 0
         while True:
@@ -97,7 +114,9 @@ def run(paths, threads=2, pauses=None, **options):
             if event is None:
                 return gathered, running.profile(), n_within
             gathered.take(event)
-        begun = json.loads(json.dumps(states), object_hook=lambda d: {int(k) if k.isdigit() else k: v for k, v in d.items()})
+        begun = json.loads(
+            json.dumps(states), object_hook=lambda d: {int(k) if k.isdigit() else k: v for k, v in d.items()}
+        )
         begun |= dict.fromkeys(gathered.outcomes)
         running.cancel()
         del running
@@ -234,7 +253,9 @@ def test_the_backends_go_on_with_each_other(corpus, tmp_path):
             stopped(corpus, out)
         with _backend.using(second):
             scan(corpus, out, **CHOICES)
-        tables[out] = {name: content for name, content in results_of(out).items() if name.startswith(("prof", "doc", "batch"))}
+        tables[out] = {
+            name: content for name, content in results_of(out).items() if name.startswith(("prof", "doc", "batch"))
+        }
     assert len({str(sorted(table.items())) for table in tables.values()}) == 1
 
 
@@ -284,7 +305,7 @@ def test_inputs_that_have_changed_are_refused(corpus, tmp_path, change):
     mine = tmp_path / "corpus"
     shutil.copytree(corpus, mine)
     out = stopped(mine, tmp_path / "out")
-    begun = sorted(mine.iterdir())[0]
+    begun = min(mine.iterdir())
     content = begun.read_bytes()
     if change == "gone":
         begun.unlink()
@@ -429,7 +450,19 @@ def test_a_signal_commits_and_ends_the_command(tmp_path, number, code):
     line = lines_of(1, 400)
     for part in range(40):
         (corpus / f"{part:02}.jsonl").write_bytes(b"".join(line) * 20)
-    command = [sys.executable, "-m", "textassay", "scan", str(corpus), "-o", str(out), "--checkpoint-seconds", "0", "--threads", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "textassay",
+        "scan",
+        str(corpus),
+        "-o",
+        str(out),
+        "--checkpoint-seconds",
+        "0",
+        "--threads",
+        "1",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         while not (out / ".partial/state.json").exists():
             assert child.poll() is None
@@ -454,5 +487,7 @@ def test_status_of_what_is_none(tmp_path):
 
 def test_status_of_a_scan_that_runs(corpus, tmp_path):
     states = []
-    scan(corpus, tmp_path / "out", **CHOICES, on_progress=lambda _: states.append(scan_status(tmp_path / "out")["state"]))
+    scan(
+        corpus, tmp_path / "out", **CHOICES, on_progress=lambda _: states.append(scan_status(tmp_path / "out")["state"])
+    )
     assert set(states) == {"running"}

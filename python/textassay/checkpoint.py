@@ -59,7 +59,9 @@ class Kept:
 
     def begun(self) -> dict[int, dict[str, Any] | None]:
         """As a backend's Scan takes it."""
-        states = {file: {key: value for key, value in one.items() if key != "digest"} for file, one in self.open.items()}
+        states = {
+            file: {key: value for key, value in one.items() if key != "digest"} for file, one in self.open.items()
+        }
         return states | dict.fromkeys(self.outcomes)
 
     def progress(self) -> dict[str, int]:
@@ -161,7 +163,9 @@ def read_kept(partial: Path, files: Sequence[Input]) -> Kept:
     state = _read_json(path, STATE_SCHEMA)
     try:
         _check(set(state) == _STATE_KEYS, "its keys")
-        kept = Kept(_number(state["commit"]), _numbers(state["lengths"], _LENGTHS), done=_numbers(state["done"], set(_DONE)))
+        kept = Kept(
+            _number(state["commit"]), _numbers(state["lengths"], _LENGTHS), done=_numbers(state["done"], set(_DONE))
+        )
         _check(kept.commit > 0, "a commit")
         kept.parts = {_index(file, files): _number(number) for file, number in _object(state["parts"]).items()}
         kept.open = {_index(file, files): _open_file(one) for file, one in _object(state["open"]).items()}
@@ -209,12 +213,16 @@ def _outcome(content: Any) -> tuple[dict[str, Any], str | None]:
 
 def _open_file(one: Any) -> dict[str, Any]:
     _check(isinstance(one, dict) and set(one) == _FILE_KEYS, "the keys of an open file")
-    _check(one["format"] in _FORMATS and (one["digest"] is None or isinstance(one["digest"], str)), "a format and a digest")
+    _check(
+        one["format"] in _FORMATS and (one["digest"] is None or isinstance(one["digest"], str)), "a format and a digest"
+    )
     for name in (*_NUMBERS, *_ACCOUNTS, "first_document", "lines", "documents"):
         _number(one[name])
     malformed = sum(_numbers(one["malformed_by_reason"]).values())
     _check(one["uncompressed"] <= one["begin"] <= one["end"], "uncompressed <= begin <= end")
-    _check(one["begin_line"] <= one["lines"] and one["documents"] + malformed <= one["lines"], "no more records than lines")
+    _check(
+        one["begin_line"] <= one["lines"] and one["documents"] + malformed <= one["lines"], "no more records than lines"
+    )
     _check(one["batch"] <= one["first_document"] <= one["documents"], "no more batches than documents")
     _check(sum(one[name] for name in _ACCOUNTS) == one["end"], "counters that add up")
     return one
@@ -296,7 +304,9 @@ def _unlike_inputs(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[st
 def _check_digests(path: Path, files: Sequence[Input], kept: Kept) -> None:
     """Of what was read. Raises `UsageError`."""
     known = kept.digests | {file: one["digest"] for file, one in kept.open.items()}
-    unlike = [files[file].name for file, digest in known.items() if digest is not None and digest != digest_of(files[file])]
+    unlike = [
+        files[file].name for file, digest in known.items() if digest is not None and digest != digest_of(files[file])
+    ]
     if unlike:
         raise UsageError(f"{path} holds an unfinished scan, but {unlike[0]} has changed since. --restart begins anew")
 

@@ -319,7 +319,9 @@ class ParquetRows:
     def add_file(self, path: Path) -> None:
         with self._pa.parquet.ParquetFile(path) as part:
             for batch in part.iter_batches(columns=self._schema.names):
-                arrays = [self._as_written(batch[name], field.type) for name, field in zip(self._schema.names, self._schema)]
+                arrays = [
+                    self._as_written(batch[name], field.type) for name, field in zip(self._schema.names, self._schema)
+                ]
                 self._add_batch(self._pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
     def _as_written(self, array: Any, kind: Any) -> Any:

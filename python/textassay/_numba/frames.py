@@ -93,11 +93,14 @@ class FrameBegin(NamedTuple):
     frames_without_checksum: int = 0
 
 
+START = FrameBegin()
+
+
 class Decoder:
     """Yields the uncompressed bytes of a source piece by piece; raises `Damage` after the last whole one."""
 
     def __init__(
-        self, source: Source, max_window_log: int, begin: FrameBegin = FrameBegin(), format: str | None = None
+        self, source: Source, max_window_log: int, begin: FrameBegin = START, format: str | None = None
     ) -> None:
         """`begin`: where `source` stands in a file of this format; None: at the begin of one that is to be recognised."""
         self.format = format or "plain"

@@ -434,7 +434,12 @@ class _Shared:
     """What the threads of a scan share, and all that they know of it: the scan itself may be gone."""
 
     def __init__(
-        self, paths: Sequence[Any], options: Options, threads: int, begun: Mapping[int, State | None], profile: ProfileState
+        self,
+        paths: Sequence[Any],
+        options: Options,
+        threads: int,
+        begun: Mapping[int, State | None],
+        profile: ProfileState,
     ) -> None:
         self.options = options
         self.events: queue.Queue[dict[str, Any] | BaseException | None] = queue.Queue(_EVENTS_AHEAD * threads)

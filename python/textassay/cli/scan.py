@@ -69,7 +69,10 @@ def scan(
     ] = False,
     malformed_budget: MalformedBudget = "0",
     resume: Annotated[
-        bool, typer.Option("--resume/--restart", help="Go on with a scan that OUT holds and that has not ended, or begin anew.")
+        bool,
+        typer.Option(
+            "--resume/--restart", help="Go on with a scan that OUT holds and that has not ended, or begin anew."
+        ),
     ] = True,
     checkpoint_seconds: Annotated[
         float, option("checkpoint-seconds", "Commit the state of the scan so often, besides every 64 files.")
