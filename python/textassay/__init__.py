@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from textassay.provenance import ProvenanceRules
     from textassay.scanning import ScanResult, scan
     from textassay.table import Table
+    from textassay.tokenizer import Tokenizer
     from textassay.version import __version__
 
 # Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
@@ -45,6 +46,7 @@ _HOME = {
     "Scanner": "measuring",
     "Table": "table",
     "TextassayError": "errors",
+    "Tokenizer": "tokenizer",
     "UsageError": "errors",
     "__version__": "version",
     "batch_entropy_audit": "batch",
@@ -71,6 +73,7 @@ __all__ = [
     "Scanner",
     "Table",
     "TextassayError",
+    "Tokenizer",
     "UsageError",
     "__version__",
     "batch_entropy_audit",

@@ -32,6 +32,7 @@ from textassay.provenance import ProvenanceRules, labelled_by
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.table import Table
+from textassay.tokenizer import Tokenizer, TokenizerChoice, as_tokenizer, counted_tokens
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
@@ -112,6 +113,7 @@ def scan(
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
     detector: DetectorChoice = "default",
+    tokenizer: TokenizerChoice = None,
     provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
@@ -129,7 +131,8 @@ def scan(
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
-    perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
+    perplexity, oov_rate and tail_share. tokens="bpe" counts the ids that the `tokenizer` (or the path of its
+    tokenizer.json) makes of a text, instead of words. The `detector`, the package's own if not another one, its folder or None, adds
     synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
     where none matches, the detector's verdict does (docs/provenance.md). `threads` defaults to the CPUs that this process may use.
 
@@ -140,7 +143,8 @@ def scan(
     started = time.perf_counter(), time.process_time()
     used_anchor = as_anchor(anchor)
     looking = as_detector(detector, tokens, lexicon)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking)
+    using = as_tokenizer(tokenizer, tokens)
+    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking, using)
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
@@ -157,7 +161,7 @@ def scan(
     files = resolve_inputs(inputs)
     options = {
         "signals": list(configuration.signals),
-        "tokens": tokens,
+        **counted_tokens(tokens, using),
         "text_fields": fields,
         "id_field": parse_field(id_field),
         "markers": used.phrases,
@@ -171,7 +175,7 @@ def scan(
         "provenance": _labelling(rules, verdicts, files),
     }
     form = _document_form(documents, out is not None)
-    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking)
+    job = _Job(files, configuration, entropy_floor, form, out, used_anchor, looking, using)
     try:
         result = job.run(options, on_progress, started)
     except BaseException as error:
@@ -226,8 +230,10 @@ class _Job:
         out: str | PathLike[str] | None,
         anchor: Anchor | None,
         detector: Detector | None,
+        tokenizer: Tokenizer | None,
     ) -> None:
         self.files = files
+        self.tokenizer = tokenizer
         self.detector = detector
         self.anchor = anchor
         self.names = [file.name for file in files]
@@ -266,7 +272,7 @@ class _Job:
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
         inputs = inputs_of(self.names, outcomes)
-        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
+        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor, self.tokenizer)
         summary["performance"] = _performance(summary, started, options["threads"])
         if self.folder is not None:
             self._write(self.folder, profile, summary, options)
@@ -329,9 +335,11 @@ class _Job:
         settings = {
             name: value
             for name, value in options.items()
-            if name not in ("markers", "anchor", "detector", "provenance", "threads")
+            if name not in ("markers", "anchor", "detector", "encoder", "provenance", "threads")
         }
         settings |= {
+            "tokens": self.configuration.tokens,
+            "tokenizer": self.configuration.tokenizer,
             "markers": self.configuration.markers,
             "anchor": self.configuration.anchor,
             "detector": self.configuration.detector,
