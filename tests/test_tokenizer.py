@@ -135,7 +135,7 @@ def test_scanner_and_profile(backend, file, tmp_path):
     profile = Profile(tokens="bpe", tokenizer=file)
     profile.update(TEXTS, tokenizer=file)
     assert profile.serialize() == whole.serialize()
-    with pytest.raises(UsageError, match="name its tokenizer.json"):
+    with pytest.raises(UsageError, match="wanted its tokenizer.json, found none"):
         profile.update(TEXTS)
 
 
@@ -249,9 +249,9 @@ def test_without_the_library(file, monkeypatch):
 
 
 def test_bpe_and_a_tokenizer_go_together(file):
-    with pytest.raises(UsageError, match=r"name its tokenizer\.json"):
+    with pytest.raises(UsageError, match="wanted its tokenizer.json, found none"):
         measure(["x"], tokens="bpe")
-    with pytest.raises(UsageError, match="nothing to say of tokens='word'"):
+    with pytest.raises(UsageError, match="found a tokenizer with tokens='word'"):
         measure(["x"], tokenizer=file)
 
 
@@ -330,4 +330,4 @@ def test_command_line(file, tmp_path):
     assert settings["tokens"] == "bpe" and settings["tokenizer"] == Tokenizer.load(file).digest
     assert json.loads((out / "summary.json").read_text())["configuration"]["tokenizer"] == settings["tokenizer"]
     failed = textassay("scan", tmp_path / "a.jsonl", "--tokens", "bpe")
-    assert failed.returncode == 2 and "name its tokenizer.json" in failed.stderr
+    assert failed.returncode == 2 and "wanted its tokenizer.json" in failed.stderr

@@ -28,7 +28,7 @@ class TextEncoder {
     virtual TextIds encode(std::span<const std::string_view> texts) const = 0;
 };
 
-// Texts of which only the place where they stand now will be gone when they are encoded.
+// Copies of texts that will be gone when it comes to encoding them.
 class TextsToEncode {
    public:
     void clear() {

@@ -17,7 +17,7 @@ from textassay.errors import UsageError
 KIND = "bpe"
 _FILE_LIMIT = 1 << 28
 _CHARACTERS_AT_ONCE = 1 << 18
-"""The library holds a hundred bytes and more for each token of what it is given at once."""
+"""The library takes about 130 bytes for each character of what it is given at once."""
 
 
 class Tokenizer:
@@ -96,11 +96,8 @@ TokenizerChoice = Tokenizer | str | PathLike[str] | None
 def as_tokenizer(choice: TokenizerChoice, tokens: str) -> Tokenizer | None:
     """The tokenizer meant. Raises `UsageError` where tokens="bpe" comes without one, or one with other tokens."""
     if (tokens == KIND) != (choice is not None):
-        raise UsageError(
-            "tokens='bpe' counts the ids of a tokenizer: name its tokenizer.json"
-            if choice is None
-            else f"a tokenizer is for tokens='bpe': it has nothing to say of tokens={tokens!r}"
-        )
+        found = "none" if choice is None else f"a tokenizer with tokens={tokens!r}"
+        raise UsageError(f"tokens='bpe' counts the ids of a tokenizer: wanted its tokenizer.json, found {found}")
     return choice if choice is None or isinstance(choice, Tokenizer) else Tokenizer.load(choice)
 
 
