@@ -121,9 +121,9 @@ def append_columns(into: dict[str, list], columns: dict[str, list]) -> None:
         into.setdefault(name, []).extend(values)
 
 
-def scan(module: ModuleType, paths: list[Path | int], **options: Any) -> Scanned:
+def scan(module: ModuleType, paths: list[Any], **options: Any) -> Scanned:
     options.setdefault("signals", module.SIGNALS)
-    running = module.Scan([p if isinstance(p, int) else os.fsencode(p) for p in paths], **options)
+    running = module.Scan([os.fsencode(p) if isinstance(p, (str, Path)) else p for p in paths], **options)
     files = range(len(paths))
     scanned = Scanned([{} for _ in files], [[] for _ in files], [{} for _ in files], [{} for _ in files], None)
     while (event := running.next()) is not None:

@@ -215,7 +215,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
                                   uint64_t batch_tokens,
                                   uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
                                   bool documents, const std::string& stage, const std::optional<py::dict>& provenance,
-                                  const py::dict& begun, const std::shared_ptr<ProfileState>& profile) {
+                                  const py::object& encoder, const py::dict& begun, const std::shared_ptr<ProfileState>& profile) {
     check_limits(batch_tokens, max_types);
     if (max_record_bytes < 1 || max_record_bytes > uint64_t{128} << 20)
         throw std::invalid_argument("max_record_bytes: wanted 1 to 128 MiB, got " + std::to_string(max_record_bytes));
@@ -224,7 +224,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     if (text_fields.empty()) throw std::invalid_argument("text_fields: wanted at least one");
     if (threads < 1 || threads > 4096) throw std::invalid_argument("threads: wanted 1 to 4096, got " + std::to_string(threads));
     ScanConfig config;
-    config.measure = measure_config(signals, tokens, markers, anchor, std::move(detector));
+    config.measure = measure_config(signals, tokens, markers, anchor, std::move(detector), encoder);
     if (ngram_folder) {
         if (anchor == nullptr) throw std::invalid_argument("ngram_folder: wanted an anchor with the words to count");
         const uint64_t memory = ngram_memory / threads, fingerprint_memory = memory / kFingerprintShare;
@@ -251,7 +251,9 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
         throw std::invalid_argument("profile: wanted the scan's own signals and max_types");
     scan->profile = profile;
     std::vector<ScanSource> sources = sources_of(paths, config, begun);
-    const bool calls_python = std::any_of(sources.begin(), sources.end(), [](const ScanSource& source) { return source.rows != nullptr; });
+    const bool calls_python = config.measure.encoder || std::any_of(sources.begin(), sources.end(), [](const ScanSource& source) {
+        return source.rows != nullptr;
+    });
     const py::gil_scoped_release release;
     scan->scan = std::make_shared<Scan>(std::move(sources), std::move(config), profile ? profile->shared() : nullptr);
     if (calls_python) calling_scans().add(scan->scan);
@@ -281,7 +283,7 @@ void register_scan(py::module_& module) {
              py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
-             py::arg("stage") = "histogram", py::arg("provenance") = py::none(),
+             py::arg("stage") = "histogram", py::arg("provenance") = py::none(), py::arg("encoder") = py::none(),
              py::arg("begun") = py::dict(), py::arg("profile") = py::none(), py::keep_alive<1, 8>(),
              py::keep_alive<1, 12>())
         .def("next", &PythonScan::next, py::arg("timeout") = -1.0)

@@ -48,8 +48,8 @@ class RowReader {
     virtual uint64_t position() const = 0;  // how much of that has been read
 };
 
-// Cuts rows into blocks of about `block_bytes`. Rows whose texts are longer than max_record_bytes are only counted. `byte_offset`
-// of the blocks, the offset of the first text among all texts, begins with 0; `order` is left open.
+// Cuts rows into blocks of about `block_bytes`. Rows whose texts are longer than max_record_bytes are only counted. `byte_offset`,
+// the bytes of all texts before a block's, and `order` are left to whoever knows the rows before.
 class RowCutter {
    public:
     using TakeBuffer = std::function<Buffer(size_t)>;
@@ -69,7 +69,7 @@ class RowCutter {
     const size_t block_bytes_;
 };
 
-// The cells of one row to its record. `byte_offset` etc. are the caller's business.
+// The cells of one row to its record.
 class RowParser {
    public:
     RowParser(size_t n_texts, size_t n_values) : n_texts_(n_texts), values_(n_values) {}

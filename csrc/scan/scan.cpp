@@ -131,6 +131,11 @@ struct Scan::Worker {
     RowParser rows;
     DocumentCounter counter;
     Tokenizer tokenizer;  // for Stage::kWords
+    // With an encoder: the current block's texts, and their ids.
+    TextsToEncode texts;
+    bool is_gathering = false;
+    TextIds ids;
+    size_t texts_counted = 0;
     WorkerCounts counts;
     SignalHistograms replayed;  // not looked at
     ProvenanceTables provenance;  // of the current block
@@ -513,13 +518,8 @@ void Scan::parse(File& file, Block block, Worker& worker) {
     result->is_replayed = block.is_replayed;
     if (const Vocabulary::View given_up = worker.counter.begin_block(); given_up && worker.last_batch)
         move_tally(*worker.last_batch, given_up, worker.counter);
-    if (config_.stage >= Stage::kJson) {
-        if (block.cells.empty()) {
-            parse_lines(file, block, *result, worker);
-        } else {
-            parse_rows(file, block, *result, worker);
-        }
-    }
+    if (config_.measure.encoder && config_.stage >= Stage::kSignals) encode_texts(file, block, worker);
+    if (config_.stage >= Stage::kJson) parse_records(file, block, *result, worker);
     if (config_.provenance) {
         const std::lock_guard lock(provenance_mutex_);
         profile_->provenance.take(worker.provenance);
@@ -527,6 +527,25 @@ void Scan::parse(File& file, Block block, Worker& worker) {
     worker.counter.end_block(result->counts);
     give_back(std::move(block.buffer));
     deliver_result(file, std::move(result), worker);
+}
+
+void Scan::parse_records(const File& file, const Block& block, BlockResult& result, Worker& worker) {
+    if (block.cells.empty()) {
+        parse_lines(file, block, result, worker);
+    } else {
+        parse_rows(file, block, result, worker);
+    }
+}
+
+// All of a block at once. To parse it twice costs next to nothing beside that.
+void Scan::encode_texts(const File& file, const Block& block, Worker& worker) {
+    BlockResult unused;
+    worker.texts.clear();
+    worker.is_gathering = true;
+    parse_records(file, block, unused, worker);
+    worker.is_gathering = false;
+    worker.ids = worker.texts.encode(*config_.measure.encoder);
+    worker.texts_counted = 0;
 }
 
 void Scan::parse_lines(const File& file, const Block& block, BlockResult& result, Worker& worker) {
@@ -583,13 +602,15 @@ void Scan::settle(const File& file, const Record& record, uint64_t bytes, uint64
         result.errors.push_back({line, offset, record.malformed});
         return;
     }
+    if (worker.is_gathering) return worker.texts.add(record.text);
     account.parsed += bytes;
     ++account.documents;
     const auto* document = reinterpret_cast<const uint8_t*>(record.text.data());
     if (config_.stage >= Stage::kSignals) {
         const Totals before = result.counts.totals;
+        const auto ids = config_.measure.encoder ? worker.ids.of(worker.texts_counted++) : std::span<const uint32_t>{};
         worker.counter.count(document, record.text.size(), {offset, line, record.replaced, record.has_id, record.id},
-                             result.counts, result.is_replayed ? worker.replayed : worker.counts.distributions);
+                             result.counts, result.is_replayed ? worker.replayed : worker.counts.distributions, ids);
         if (config_.provenance && !result.is_replayed) note_provenance(file, record, before, result, worker);
         return;
     }

@@ -148,6 +148,8 @@ class Scan {
     void deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker);
     void cut_unit(File& file, Unit unit, std::vector<Block>& blocks);
     void parse(File& file, Block block, Worker& worker);
+    void parse_records(const File& file, const Block& block, BlockResult& result, Worker& worker);
+    void encode_texts(const File& file, const Block& block, Worker& worker);
     void parse_lines(const File& file, const Block& block, BlockResult& result, Worker& worker);
     void parse_rows(const File& file, const Block& block, BlockResult& result, Worker& worker);
     void settle(const File& file, const Record& record, uint64_t bytes, uint64_t offset, BlockResult& result, Worker& worker);

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from textassay.table import Table
     from textassay.tail_probes import answer_with_model, make_probes, score_probes
     from textassay.tail_weights import TailWeights, weigh_documents
+    from textassay.tokenizer import Tokenizer
     from textassay.version import __version__
 
 # Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
@@ -72,6 +73,7 @@ _HOME = {
     "TailWeights": "tail_weights",
     "TextassayError": "errors",
     "Timeline": "comparison",
+    "Tokenizer": "tokenizer",
     "UsageError": "errors",
     "__version__": "version",
     "answer_with_model": "tail_probes",
@@ -127,6 +129,7 @@ __all__ = [
     "TailWeights",
     "TextassayError",
     "Timeline",
+    "Tokenizer",
     "UsageError",
     "__version__",
     "answer_with_model",

@@ -178,6 +178,12 @@ class ProfileState:
         """Adds `other`, which is unchanged. Raises ValueError where signals or max_types differ."""
     def copy(self) -> ProfileState: ...
 
+class TextEncoder(Protocol):
+    """Texts to the ids of a vocabulary, for Measurer and Scan: tokens of kind "id". Several threads may ask at once; they need the GIL."""
+
+    def encode(self, texts: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Ids of all texts; those of text i are ids[offsets[i]:offsets[i + 1]]."""
+
 class Measurer:
     """Texts in memory: document columns out, counts into a profile."""
 
@@ -185,14 +191,16 @@ class Measurer:
         self,
         signals: Sequence[str],
         *,
-        tokens: Literal["word", "byte", "char", "bigram"] = "word",
+        tokens: Literal["word", "byte", "char", "bigram", "id"] = "word",
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
         detector: Detector | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
-    ) -> None: ...
+        encoder: TextEncoder | None = None,
+    ) -> None:
+        """`encoder`: whose ids are the tokens, with tokens="id"."""
     def measure(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> DocumentColumns:
         """Text i is data[offsets[i]:offsets[i + 1]]. Raises ValueError naming the text and byte that is not valid UTF-8; nothing is counted then."""
     def update(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> DocumentColumns:
@@ -289,7 +297,7 @@ class Scan:
         paths: Sequence[bytes | int | RowReader],
         *,
         signals: Sequence[str],
-        tokens: Literal["word", "byte", "char", "bigram"] = "word",
+        tokens: Literal["word", "byte", "char", "bigram", "id"] = "word",
         text_fields: Sequence[Sequence[str]] = (("text",),),
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),
@@ -307,6 +315,7 @@ class Scan:
         documents: bool = True,
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
         provenance: Provenance | None = None,
+        encoder: TextEncoder | None = None,
         begun: Mapping[int, FileState | None] = {},
         profile: ProfileState | None = None,
     ) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from textassay.atomic import replacing
+from textassay.atomic import replacing, sync_folder
 from textassay.errors import FolderError, UsageError
 from textassay.folder import PARTIAL, STATE, OutputFolder, json_text
 from textassay.inputs import Input, digest_of
@@ -31,6 +31,8 @@ FILES = 64
 LARGEST_SHARE = 0.05
 """Of the time that goes into commits: the next one waits as long as it takes."""
 LONGEST_JSON = 1 << 30
+SHOWN = 5
+"""Of what differs from an earlier run."""
 _MOST = 1 << 62
 
 _NUMBERS = ("compressed", "uncompressed", "frames", "frames_without_checksum", "begin", "begin_line", "end", "batch")
@@ -92,6 +94,7 @@ class Checkpoints:
             folder.clear()
             self.kept = Kept()
             _write_json(self._folder / RUN, run)
+            sync_folder(folder.path)
         else:
             _check_same(folder.path, _read_json(self._folder / RUN, RUN_SCHEMA), run)
             self.kept = read_kept(self._folder, files)
@@ -275,9 +278,6 @@ def _check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -
     if unlike:
         shown = "; ".join(unlike[:SHOWN]) + (f"; and {len(unlike) - SHOWN} more" if len(unlike) > SHOWN else "")
         raise UsageError(f"{path} holds an unfinished scan of something else: {shown}. --restart begins anew")
-
-
-SHOWN = 5
 
 
 def _unlike_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

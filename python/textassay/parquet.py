@@ -23,8 +23,8 @@ _STEP_BYTES = 1 << 18
 _STEP_ROWS = 1 << 12
 _DECODED_BYTES = 1 << 27
 """What a step may come to where a page's dictionary holds a long text once for many rows."""
-_LARGE_GROUP = 1 << 13
-"""Rows of a row group from which on its dictionaries are looked into, to know how long a text is at most."""
+_MANY_STEPS = 1 << 6
+"""In a row group; to save those its dictionaries are looked into, which say how long a text is at most."""
 _BUFFER_BYTES = 1 << 20
 _COLUMNS_SHOWN = 20
 _DIGITS = 19
@@ -42,15 +42,16 @@ def sources_of(
 
     Raises `UsageError` where there is one, and no pyarrow.
     """
-    sources: list[Any] = []
-    for file in files:
-        if not is_parquet(file):
-            sources.append(file.source)
-        elif find_spec("pyarrow") is None:
-            raise UsageError(f"{file.name}: Parquet needs pyarrow: pip install 'textassay[arrow]'")
-        else:
-            sources.append(ParquetRows(file, text_fields, id_field, value_fields))
-    return sources
+    of_rows = [is_parquet(file) for file in files]
+    if any(of_rows):
+        if find_spec("pyarrow") is None:
+            name = files[of_rows.index(True)].name
+            raise UsageError(f"{name}: Parquet needs pyarrow: pip install 'textassay[arrow]'")
+        import pyarrow.parquet  # noqa: F401 (here, once, not in each thread)
+    return [
+        ParquetRows(file, text_fields, id_field, value_fields) if has_rows else file.source
+        for file, has_rows in zip(files, of_rows, strict=True)
+    ]
 
 
 def is_parquet(file: Input) -> bool:
@@ -74,14 +75,13 @@ class ParquetRows:
 
     format = "parquet"
 
-    def __init__(
-        self, file: Input, text_fields: Sequence[Path], id_field: Path, value_fields: Sequence[Path]
-    ) -> None:
+    def __init__(self, file: Input, text_fields: Sequence[Path], id_field: Path, value_fields: Sequence[Path]) -> None:
         self.size = file.size or 0
         self.position = 0
         self._path = file.source
         self._texts, self._id, self._values = list(text_fields), id_field, list(value_fields)
         self._rows_read = self._to_skip = 0
+        self._pieces: Iterator[Any] = iter(())  # holds the file open until its end
         self._damage: str | None = None
 
     def open(self) -> str | None:
@@ -92,10 +92,9 @@ class ParquetRows:
             return error.strerror or str(error)
         import pyarrow
 
-        self._pieces: Iterator[Any] = iter(())
         try:
-            self._file = self._open()
-            schema = self._file.schema_arrow
+            file = self._open()
+            schema = file.schema_arrow
             columns = [column.chunk(0) for column in schema.empty_table().columns]
             empty = pyarrow.RecordBatch.from_arrays(columns, schema=schema)
         except Exception as error:  # noqa: BLE001 (strangers' footers fail in many ways)
@@ -108,7 +107,10 @@ class ParquetRows:
             names = ", ".join(schema.names[:_COLUMNS_SHOWN])
             return f"wanted strings in the column {wanted}, found {unlike[0] if unlike else f'the columns {names}'}"
         self._columns = _projection(schema, [*self._texts, self._id, *self._values])
-        self._pieces = self._read_pieces()
+        paths = [file.schema.column(i).path for i in range(len(file.schema))]
+        self._leaves = {i: path for i, path in enumerate(paths) if _is_under(path, self._columns)}
+        self._n_rows = file.metadata.num_rows
+        self._pieces = self._read_pieces(file)
         return None
 
     def skip(self, rows: int) -> None:
@@ -131,26 +133,33 @@ class ParquetRows:
                 self.position = self.size
             return self._damage
         self._rows_read += piece.num_rows
-        n_rows = max(self._rows_read, self._file.metadata.num_rows)
-        self.position = self.size * self._rows_read // max(1, n_rows)
+        self.position = self.size * self._rows_read // max(1, self._rows_read, self._n_rows)
         return columns
 
     def _columns_of(self, piece: Any) -> list[Column | None]:
         texts = [_text_column(_find(piece, path)) for path in self._texts]
-        return [*texts, _id_column(_find(piece, self._id)), *(_value_column(_find(piece, path)) for path in self._values)]
+        return [
+            *texts,
+            _id_column(_find(piece, self._id)),
+            *(_value_column(_find(piece, path)) for path in self._values),
+        ]
 
     def _open(self, **options: Any) -> Any:
         """Column chunks are read as they are needed: a row group may be larger than the memory."""
         import pyarrow.parquet
 
         return pyarrow.parquet.ParquetFile(
-            pyarrow.OSFile(self._path), buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True, **options
+            pyarrow.OSFile(self._path),
+            buffer_size=_BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            **options,
         )
 
-    def _read_pieces(self) -> Iterator[Any]:
+    def _read_pieces(self, file: Any) -> Iterator[Any]:
         held: list[Any] = []
         size = 0
-        for step in self._read_steps():
+        for step in self._read_steps(file):
             held.append(step)
             size += step.nbytes
             if size >= _PIECE_BYTES:
@@ -158,14 +167,15 @@ class ParquetRows:
                 held, size = [], 0
         yield from _joined(held)
 
-    def _read_steps(self) -> Iterator[Any]:
-        for group in range(self._file.metadata.num_row_groups):
+    def _read_steps(self, file: Any) -> Iterator[Any]:
+        for group in range(file.metadata.num_row_groups):
             n_done = 0
-            if self._to_skip >= self._file.metadata.row_group(group).num_rows:
-                self._to_skip -= self._file.metadata.row_group(group).num_rows
+            if self._to_skip >= file.metadata.row_group(group).num_rows:
+                self._to_skip -= file.metadata.row_group(group).num_rows
                 continue
             try:
-                for step in self._file.iter_batches(self._step_rows(group), [group], self._columns, use_threads=False):
+                n_rows = self._step_rows(file.metadata.row_group(group), group)
+                for step in file.iter_batches(n_rows, [group], self._columns, use_threads=False):
                     n_done += step.num_rows
                     skipped = min(self._to_skip, step.num_rows)
                     self._to_skip -= skipped
@@ -183,19 +193,17 @@ class ParquetRows:
         except Exception:  # noqa: BLE001 (the damage, which has been told)
             return
 
-    def _step_rows(self, group: int) -> int:
+    def _step_rows(self, about: Any, group: int) -> int:
         """How many rows to decode at a time: a stranger's file of kilobytes may decode to terabytes."""
-        about = self._file.metadata.row_group(group)
-        leaves = [about.column(i) for i in range(about.num_columns)]
-        size = sum(leaf.total_uncompressed_size for leaf in leaves if _is_under(leaf.path_in_schema, self._columns))
+        size = sum(about.column(i).total_uncompressed_size for i in self._leaves)
         wanted = min(_STEP_ROWS, _STEP_BYTES * about.num_rows // max(1, size))
-        longest = size if about.num_rows < _LARGE_GROUP else self._longest_row(group, size)
+        is_looked_into = about.num_rows * size > _MANY_STEPS * _DECODED_BYTES
+        longest = self._longest_row(group, size) if is_looked_into else size
         return max(1, min(wanted, _DECODED_BYTES // max(1, longest)))
 
     def _longest_row(self, group: int, size: int) -> int:
         """What a row comes to at most, as far as its texts are in dictionaries; else `size`, that of the row group."""
-        leaves = [column.path for column in map(self._file.schema.column, range(len(self._file.schema)))]
-        file = self._open(read_dictionary=[path for path in leaves if _is_under(path, self._columns)])
+        file = self._open(read_dictionary=list(self._leaves.values()))
         first = next(file.iter_batches(1, [group], self._columns, use_threads=False), None)
         return size if first is None else min(size, sum(_longest_entry(column, size) for column in first.columns))
 

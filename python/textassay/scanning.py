@@ -33,6 +33,7 @@ from textassay.provenance import ProvenanceRules, labelled_by
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.table import Table
+from textassay.tokenizer import Tokenizer, TokenizerChoice, as_tokenizer, counted_tokens
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
@@ -116,6 +117,7 @@ def scan(
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
     detector: DetectorChoice = "default",
+    tokenizer: TokenizerChoice = None,
     provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
@@ -137,7 +139,8 @@ def scan(
     it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
     else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
-    perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
+    perplexity, oov_rate and tail_share. tokens="bpe" counts the ids that the `tokenizer` (or the path of its
+    tokenizer.json) makes of a text, instead of words. The `detector`, the package's own if not another one, its folder or None, adds
     synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
     where none matches, the detector's verdict does (docs/provenance.md). With `bigrams` the inputs are read a second
     time, for a profile of 2-grams (`ScanResult.bigrams`; in `out` bigrams.tap), which `compare` looks for. `threads` defaults to the CPUs that this process may use.
@@ -154,7 +157,8 @@ def scan(
     started = time.perf_counter(), time.process_time()
     used_anchor = as_anchor(anchor)
     looking = as_detector(detector, tokens, lexicon)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking)
+    using = as_tokenizer(tokenizer, tokens)
+    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking, using)
     fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
@@ -173,7 +177,7 @@ def scan(
         raise UsageError("2-grams are counted in a second pass over words: wanted tokens=word, and files, not a pipe")
     options = {
         "signals": list(configuration.signals),
-        "tokens": tokens,
+        **counted_tokens(tokens, using),
         "text_fields": fields,
         "id_field": parse_field(id_field),
         "markers": used.phrases,
@@ -190,7 +194,7 @@ def scan(
     if checkpoint_seconds is not None and not checkpoint_seconds >= 0:
         raise UsageError(f"checkpoint_seconds={checkpoint_seconds}: wanted seconds, from 0")
     seconds = None if form == "memory" or any(file.size is None for file in files) else checkpoint_seconds
-    job = _Job(files, configuration, entropy_floor, form, used_anchor, looking, bigrams, should_stop)
+    job = _Job(files, configuration, entropy_floor, form, used_anchor, looking, bigrams, should_stop, using)
     try:
         job.claim(out, options, seconds, restart)
         result = job.run(options, on_progress, started)
@@ -247,9 +251,11 @@ class _Job:
         detector: Detector | None,
         wants_bigrams: bool,
         should_stop: Callable[[], bool] | None,
+        tokenizer: Tokenizer | None,
     ) -> None:
         self.files = files
         self.wants_bigrams = wants_bigrams
+        self.tokenizer = tokenizer
         self.detector = detector
         self.anchor = anchor
         self.names = [file.name for file in files]
@@ -311,7 +317,7 @@ class _Job:
         profile = Profile.from_state(self.configuration, self.running.profile())
         bigrams = self._count_bigrams(options, on_progress) if self.wants_bigrams else None
         inputs = inputs_of(self.names, outcomes)
-        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor)
+        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor, self.tokenizer)
         summary["performance"] = _performance(summary, started, options["threads"])
         if self.folder is not None:
             if bigrams is not None:
@@ -461,9 +467,11 @@ class _Job:
         settings = {
             name: value
             for name, value in options.items()
-            if name not in ("markers", "anchor", "detector", "provenance", "threads")
+            if name not in ("markers", "anchor", "detector", "encoder", "provenance", "threads")
         }
         return settings | {
+            "tokens": self.configuration.tokens,
+            "tokenizer": self.configuration.tokenizer,
             "markers": self.configuration.markers,
             "anchor": self.configuration.anchor,
             "detector": self.configuration.detector,

@@ -113,7 +113,11 @@ class _Reader:
     def _configuration(self, header: dict[str, Any]) -> Configuration:
         given = header["configuration"]
         is_labelled = "provenance" in header
-        _check(given, _CONFIGURATION | ({"provenance": "a string"} if is_labelled else {}), "configuration", self._fail)
+        later = {"provenance": is_labelled, "tokenizer": isinstance(given, dict) and given.get("tokens") == "bpe"}
+        wanted = _CONFIGURATION | {name: "a string" for name, is_there in later.items() if is_there}
+        _check(given, wanted, "configuration", self._fail)
+        if later["tokenizer"] and not given["tokenizer"]:
+            raise self._fail("wanted the digest of the tokenizer whose ids were counted, found none")
         if is_labelled and not given["provenance"]:
             raise self._fail("wanted the digest of the rules beside what was labelled by them, found none")
         signals = given["signals"]

@@ -135,6 +135,7 @@ def _from_arrow_array(array: Any, pyarrow: Any) -> Texts:
         array, kind = array.dictionary_decode(), kind.value_type
     if not any(test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_null)):
         raise TypeError(f"texts: wanted a column of strings, found {kind}")
+    array = _without_views(array)  # nulls cannot be dropped from those
     n_rows, present = len(array), None
     if array.null_count:
         present = np.flatnonzero(np.asarray(array.is_valid()))
@@ -148,13 +149,9 @@ def string_buffers(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
     Views are copied once, all others not at all.
     """
-    import pyarrow
+    from pyarrow import types
 
-    types, kind = pyarrow.types, array.type
-    if types.is_null(kind) or types.is_string_view(kind):
-        array = array.cast(pyarrow.large_string())
-    elif types.is_binary_view(kind):
-        array = array.cast(pyarrow.large_binary())
+    array = _without_views(array)
     width = np.int32 if types.is_string(array.type) or types.is_binary(array.type) else np.int64
     _, offset_buffer, data_buffer = array.buffers()
     offsets = np.zeros(1, width)
@@ -163,3 +160,11 @@ def string_buffers(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     data = np.zeros(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
     whole = offsets.astype(np.int64, copy=False)
     return data[whole[0] : whole[-1]], whole - whole[0]
+
+
+def _without_views(array: Any) -> Any:
+    from pyarrow import large_binary, large_string, types
+
+    if types.is_null(array.type) or types.is_string_view(array.type):
+        return array.cast(large_string())
+    return array.cast(large_binary()) if types.is_binary_view(array.type) else array

@@ -2,6 +2,7 @@
 
 from textassay._numba.detector import suspects
 from textassay._numba.documents import BYTE_OFFSET, LINE, N_REPLACED, N_TOKENS, SYNTHETIC_LOGIT, mark_words
+from textassay._numba.histogram import copy_bytes
 from textassay._numba.jit import inlined, kernel
 from textassay._numba.lanes import PADDING, byte_at, mask_equal, trailing_zeros
 from textassay._numba.measurer import BATCH_FULL, DONE, NEEDS_TEXT_ROOM, ROWS_FULL, tally_text
@@ -9,7 +10,9 @@ from textassay._numba.provenance import find_provenance
 from textassay._numba.records import FINE, REASONS, TOO_LONG, parse_record, read_row, write_id, write_text
 
 STAGES = ("decompress", "json", "words", "signals", "histogram")
-_WORDS, _SIGNALS, _HISTOGRAM = 2, 3, 4
+_WORDS, SIGNALS, _HISTOGRAM = 2, 3, 4
+GATHER = -1
+"""Instead of a stage: only copies the texts to work.gathered; DOCUMENTS and TEXT_BYTES count them."""
 
 # What a scan of a file keeps in one int64 array: where it is, what it has in hand, what it has counted.
 # BASE: offset in the stream of the block's first byte; FILE: its number among the inputs.
@@ -43,7 +46,10 @@ def is_blank(block, begin, end):
 def _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state):
     """The text of the record just parsed, as far as `stage` says; returns as `tally_text`."""
     size, replaced = write_text(block, fields, work.text)
-    if stage < _SIGNALS:
+    if stage == GATHER:
+        copy_bytes(work.gathered, state[TEXT_BYTES], work.text, 0, size)
+        work.gathered_ends[state[DOCUMENTS]] = state[TEXT_BYTES] + size
+    if stage < SIGNALS:
         state[TEXT_BYTES] += size
         if stage == _WORDS:
             state[WORDS] += mark_words(choice, work, size)
@@ -80,17 +86,15 @@ def _note_provenance(block, fields, rules, detector, text, rows, state):
     state[KEY_ENDS] = rows.key_ends[row, 2]
 
 
-@inlined
-def _handle_record(
-    block, begin, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
-):
+@kernel
+def _handle_record(block, begin, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state):
     """The record just parsed, which `size` bytes at block[begin] hold; returns as `tally_text`."""
     if state[NEEDED] > len(work.text) - PADDING:
         return NEEDS_TEXT_ROOM
     status = _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state)
     if status != DONE and status != BATCH_FULL:
         return status
-    if stage >= _SIGNALS:
+    if stage >= SIGNALS:
         if rules.is_on:
             _note_provenance(block, fields, rules, choice.detector, work.text, rows, state)
         _finish_row(block, state[BASE] + begin, fields, rows, state)
@@ -152,9 +156,7 @@ def scan_lines(
 
 
 @kernel
-def scan_rows(
-    data, cells, first, max_bytes, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
-):
+def scan_rows(data, cells, first, max_bytes, fields, rules, choice, work, batch, batch_tokens, stage, rows, state):
     """Handles rows as `scan_lines` does lines, from the `first` on: why it stopped, and the row to go on with.
 
     `cells`: int64, shape (n, columns, 2), of each row where its values begin and end in `data`. BASE is the offset of the next
@@ -174,9 +176,7 @@ def scan_rows(
             for column in range(fields.n_texts, len(fields.open_at)):
                 longest = max(longest, cells[row, column, 1] - cells[row, column, 0])
             state[NEEDED] = longest + 2 * len(fields.open_at)
-            status = _handle_record(
-                data, 0, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state
-            )
+            status = _handle_record(data, 0, size, fields, rules, choice, work, batch, batch_tokens, stage, rows, state)
             if status != DONE and status != BATCH_FULL:
                 return status, row
         state[BASE] += size

@@ -26,6 +26,7 @@ from textassay._numba.lines import (
     DOCUMENTS,
     ERRORS,
     FILE,
+    GATHER,
     ID_BYTES,
     KEY_ENDS,
     LINES,
@@ -34,6 +35,7 @@ from textassay._numba.lines import (
     OVERLONG,
     PARSED,
     ROWS,
+    SIGNALS,
     STAGES,
     TEXT_BYTES,
     WORDS,
@@ -51,6 +53,7 @@ MAX_RECORD_BYTES = 128 << 20
 _BLOCK = 1 << 20
 _ROWS = 1 << 14
 _EVENTS_AHEAD = 8
+_SHORTEST_LINE = 8  # of a record: {"":""} and its end
 _MOST_THREADS = 4096
 _FINGERPRINT_SHARE = 8  # of memory: a document has two fingerprints for 17 tokens
 _POLL_SECONDS = 0.1
@@ -83,6 +86,7 @@ class Options(NamedTuple):
     markers: Sequence[Sequence[bytes]]
     anchor: Anchor | None
     detector: Detector | None
+    encoder: Any
     runs: tuple[SortedRuns, SortedRuns] | None
     met: np.ndarray | None
     words: bool
@@ -127,7 +131,7 @@ def _new_tally(options: Options) -> Tally:
     """Raises ValueError on options that make no sense."""
     return Tally(
         options.signals, options.tokens, options.markers, options.batch_tokens, options.max_types, options.anchor,
-        options.runs, options.met, options.detector, options.words,
+        options.runs, options.met, options.detector, options.words, options.encoder,
     )  # fmt: skip
 
 
@@ -223,7 +227,7 @@ class _Lines:
 
     def add_rows(self, columns: Sequence[Any]) -> None:
         """The next rows of a file of rows, as its reader gives them."""
-        data, cells = _cells_of(columns)
+        data, cells = _cells_of(columns, len(self._fields.open_at))
         if self._is_replaying:
             replayed = self._begun["lines"] - int(self.state[LINES])
             self._add_rows(data, cells[:replayed])
@@ -236,15 +240,16 @@ class _Lines:
         self.bytes += int((cells[:, : len(options.text_fields), 1] - cells[:, : len(options.text_fields), 0]).sum())
         if len(data) > len(self._rows.id_bytes):
             self._rows = self._rows._replace(id_bytes=np.empty(len(data), np.uint8))
-        status, row = (DONE if options.stage == 0 else -1), 0
-        while status != DONE:
-            status, row = scan_rows(
+        if options.stage == 0:
+            return
+
+        def scan(row: int, stage: int, state: np.ndarray) -> tuple[int, int]:
+            return scan_rows(
                 data, cells, row, options.max_record_bytes, self._fields, options.rules, tally.choice, tally.work,
-                tally.batch, tally.batch_tokens, options.stage, self._rows, self.state,
+                tally.batch, tally.batch_tokens, stage, self._rows, state,
             )  # fmt: skip
-            tally.answer(status, int(self.state[NEEDED]))
-            if status == ROWS_FULL:
-                self._hand_over()
+
+        self._run(scan, 0, len(data) + 2 * cells.size, len(cells))
         self._hand_over()
 
     def finish(self, is_damaged: bool) -> None:
@@ -282,20 +287,47 @@ class _Lines:
         if self._overlong is not None:
             self._skip_overlong()
         options, tally = self._options, self.tally
-        status = -1
-        while status != DONE:
-            bounds = (self._begin, self._searched, self._end, is_final, options.max_record_bytes)
-            status, self._begin = scan_lines(
+
+        def scan(begin: int, stage: int, state: np.ndarray) -> tuple[int, int]:
+            bounds = (begin, self._searched, self._end, is_final, options.max_record_bytes)
+            return scan_lines(
                 self._block, *bounds, self._fields, options.rules, tally.choice, tally.work, tally.batch,
-                tally.batch_tokens, options.stage, self._rows, self.state,
+                tally.batch_tokens, stage, self._rows, state,
             )  # fmt: skip
-            tally.answer(status, int(self.state[NEEDED]))
-            if status == ROWS_FULL:
-                self._hand_over()
+
+        size = self._end - self._begin
+        self._begin = self._run(scan, self._begin, size, size // _SHORTEST_LINE + 1)
         self._searched = self._end
         if self._end - self._begin > options.max_record_bytes + 1:  # + 1: a CR before the line feed to come
             self._begin_overlong()
         self._hand_over()
+
+    def _run(self, scan: Callable[[int, int, np.ndarray], tuple[int, int]], at: int, size: int, n_texts: int) -> int:
+        """Lets `scan` handle what there is from `at` on, at most `n_texts` of `size` bytes; returns where it ended."""
+        if self.tally.encoder is not None and self._options.stage >= SIGNALS:
+            self._encode(scan, at, size, n_texts)
+        status = -1
+        while status != DONE:
+            status, at = scan(at, self._options.stage, self.state)
+            self.tally.answer(status, int(self.state[NEEDED]))
+            if status == ROWS_FULL:
+                self._hand_over()
+        return at
+
+    def _encode(
+        self, scan: Callable[[int, int, np.ndarray], tuple[int, int]], at: int, size: int, n_texts: int
+    ) -> None:
+        """The texts that are to be found, in a pass of its own, that counts nothing."""
+        self._hand_over()
+        self.tally.make_room_to_gather(size, n_texts)
+        state = self.state.copy()
+        state[[DOCUMENTS, TEXT_BYTES]] = 0
+        status = -1
+        while status != DONE:
+            status, at = scan(at, GATHER, state)
+            self.tally.answer(status, int(state[NEEDED]))
+            state[ERRORS] = 0
+        self.tally.encode_gathered(int(state[DOCUMENTS]))
 
     def _skip_mark(self, is_final: bool) -> None:
         """A byte order mark, at the very start of the file only."""
@@ -411,8 +443,10 @@ class _Lines:
         }
 
 
-def _cells_of(columns: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _cells_of(columns: Sequence[Any], n_columns: int) -> tuple[np.ndarray, np.ndarray]:
     """All bytes in one array, and of each row's values where they begin and end in it; -1 and -1: null."""
+    if len(columns) != n_columns:
+        raise ValueError(f"rows: wanted {n_columns} columns")
     n_rows = max(len(column[1]) - 1 for column in columns if column is not None)
     cells = np.full((n_rows, len(columns), 2), -1, np.int64)
     parts, begin = [], 0
@@ -670,6 +704,7 @@ class Scan:
         documents: bool = True,
         stage: str = "histogram",
         provenance: Mapping[str, Any] | None = None,
+        encoder: Any = None,
         begun: Mapping[int, State | None] = MappingProxyType({}),
         profile: ProfileState | None = None,
     ) -> None:
@@ -688,9 +723,8 @@ class Scan:
             raise ValueError("words: wanted an anchor with the words, and documents")
         runs = None if ngram_folder is None else _runs_in(ngram_folder, ngram_memory // threads)
         options = Options(
-            tuple(signals), tokens, text_fields, id_field, markers, anchor, detector, runs, met, words, batch_tokens,
-            max_types,
-            max_record_bytes,
+            tuple(signals), tokens, text_fields, id_field, markers, anchor, detector, encoder, runs, met, words,
+            batch_tokens, max_types, max_record_bytes,
             max_window_log, documents, STAGES.index(stage),
             build_rules(provenance, len(paths)), [] if provenance is None else provenance["fields"],
         )  # fmt: skip

@@ -27,7 +27,7 @@ from textassay.cli.tail import tail
 
 app = typer.Typer(
     name="textassay",
-    help="Measures zstd-compressed JSONL corpora: shards go in, one mergeable profile comes out.",
+    help="Measures text corpora: shards, zstd-compressed JSONL or Parquet, go in, one mergeable profile comes out.",
     epilog="Exit codes: 0 fine, 1 over a limit, 2 usage or configuration, 3 input damaged or malformed beyond the budget, 4 internal error "
     "or disk full, 130 and 143 interrupted.",
     no_args_is_help=True,

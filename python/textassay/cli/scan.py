@@ -55,6 +55,9 @@ def scan(
     detector: DetectorOption = "default",
     fpr: FalsePositiveRate = None,
     tokens: Tokens = "word",
+    tokenizer: Annotated[
+        Path | None, option("tokenizer", "tokenizer.json, of which --tokens bpe counts the ids; needs the extra bpe.")
+    ] = None,
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
     entropy_floor: Annotated[
         float | None, option("entropy-floor", "Bits per token; batches below it are held for review.")
@@ -94,6 +97,7 @@ def scan(
             out,
             signals=signals,
             tokens=tokens,
+            tokenizer=tokenizer,
             text_fields=split_list(text_field),
             id_field=id_field,
             anchor=anchor,
