@@ -295,7 +295,8 @@ BAD_IDS = [
     (np.zeros(1, np.uint32), np.array([0, 2])),
     (np.zeros(2, np.uint32), np.array([1, 2])),
     (np.zeros(2, np.uint32), np.array([0, 1])),
-    (np.zeros(2, np.uint32), np.array([0, 3, 2])),
+    (np.zeros(2, np.uint32), np.array([0, 1, 2])),
+    (np.zeros(0, np.uint32), np.array([0])),
 ]
 
 

@@ -159,7 +159,7 @@ struct PythonScan {
     }
 
     ~PythonScan() {
-        // Joining its threads may take a moment, and readers of rows need the GIL.
+        // Joining its threads may take a moment, and readers of rows and encoders need the GIL.
         const py::gil_scoped_release release;
         scan.reset();
     }

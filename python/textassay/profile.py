@@ -182,7 +182,8 @@ class Profile:
     def top(self, k: int = 50, tokenizer: Tokenizer | None = None) -> list[dict[str, Any]]:
         """The k most frequent tokens: `token`, `count`, `documents`; by count descending, then by the token's bytes.
 
-        A token of tokens="bpe" is an id in decimal; with the `tokenizer` rows have its `piece` of the vocabulary, too. Past the type limit some counts come from a sketch: those have `"estimate": True` and are never too low.
+        A token of tokens="bpe" is an id in decimal; with the `tokenizer` rows have its `piece` of the vocabulary, too.
+        Past the type limit some counts come from a sketch: those have `"estimate": True` and are never too low.
         """
         exact = self._state.top(k)
         columns = (exact["counts"].tolist(), exact["document_frequencies"].tolist())

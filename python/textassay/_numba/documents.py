@@ -298,11 +298,14 @@ def ensure_capacity(work: Work, size: int) -> Work:
     return Work(*_sized(max(size, min(2 * size, 1 << 22))), *work[7:])
 
 
-def with_codes(work: Work, found: tuple[np.ndarray, np.ndarray]) -> Work:
-    """The ids of the next texts, as a TextEncoder (_native.pyi) gives them: any number of them for a text of any size."""
+def with_codes(work: Work, found: tuple[np.ndarray, np.ndarray], n_texts: int) -> Work:
+    """The ids of the next texts, as a TextEncoder (_native.pyi) gives them: any number of them for a text of any size.
+
+    Raises ValueError where they are those of other texts.
+    """
     codes, offsets = np.ascontiguousarray(found[0], np.uint32), np.ascontiguousarray(found[1], np.int64)
-    if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(codes) or (np.diff(offsets) < 0).any():
-        raise ValueError("ids: wanted ascending offsets, from 0 to the number of ids")
+    if len(offsets) != n_texts + 1 or offsets[0] != 0 or offsets[-1] != len(codes) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"ids: wanted {n_texts + 1} ascending offsets, from 0 to the number of ids")
     work.code_at[0] = 0
     most = int(np.diff(offsets).max(initial=0))
     return ensure_capacity(work, most)._replace(codes=codes, code_ends=offsets[1:].copy())

@@ -160,7 +160,7 @@ class Tally:
 
     def encode(self, texts: list[str]) -> None:
         """The texts that come next, where tokens are ids."""
-        self.work = with_codes(self.work, self.encoder.encode(texts))
+        self.work = with_codes(self.work, self.encoder.encode(texts), len(texts))
 
     def make_room_to_gather(self, size: int, n_texts: int) -> None:
         gathered = np.empty(size + PADDING, np.uint8)
