@@ -48,19 +48,20 @@ def main(kills: int = 500, seed: int = 1) -> int:
 def one_round(place: Path, random_: random.Random, kills: int, lines: int) -> tuple[int, bool]:
     """A scan through some kills: how many, and whether its results differ from those without."""
     place.mkdir()
-    write_corpus(place / "corpus", random_.randrange(lines // 4, lines))
+    write_corpus(place / "documents", random_.randrange(lines // 4, lines))
     options = {
-        "documents": random_.choice(["parquet", "jsonl", "none"]),
+        "documents": random_.choice(["parquet", "jsonl", "dolma", "none"]),
         "threads": random_.randrange(1, 4),
         "batch_tokens": random_.choice([1000, 20_000, 1 << 20]),
         "max_types": random_.choice([500, 1 << 24]),
         "entropy_floor": 8.0,
         "checkpoint_seconds": 0.0,
+        "report": random_.random() < 0.2,
     }
     began = time.monotonic()
-    scan(place / "corpus", place / "whole", **options | {"checkpoint_seconds": None})
+    scan(place / "documents", place / "whole", **options | {"checkpoint_seconds": None})
     seconds = time.monotonic() - began
-    arguments = (place / "corpus", place / "out")
+    arguments = (place / "documents", place / "out")
     found = scan_through_kills(arguments, options, random_, min(kills, MOST_IN_A_ROW), STEPS, seconds)
     return found, results_of(place / "out") != results_of(place / "whole")
 

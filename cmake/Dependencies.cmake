@@ -56,6 +56,8 @@ else()
     URL_HASH SHA256=9a93b2b7dfdac77ceba5a558a580e74667dd6fede4585b91eefb60f03b72df23)
   set(ZLIB_BUILD_EXAMPLES OFF CACHE BOOL "" FORCE)
   FetchContent_MakeAvailable(zlib)
-  target_include_directories(zlibstatic INTERFACE $<BUILD_INTERFACE:${zlib_SOURCE_DIR};${zlib_BINARY_DIR}>)
+  # Two, since a list inside the expression is cut at its semicolon.
+  target_include_directories(zlibstatic INTERFACE
+    $<BUILD_INTERFACE:${zlib_SOURCE_DIR}> $<BUILD_INTERFACE:${zlib_BINARY_DIR}>)
   textassay_alias(zlib zlibstatic)
 endif()

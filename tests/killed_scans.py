@@ -4,13 +4,14 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
 
 import zstandard
 
-from textassay import checkpoint, documents, folder, scanning, spool
+from textassay import checkpoint, documents, dolma_attributes, folder, scanning, spool
 
 WORDS = ["the", "of", "and", "corpus", "shard", "a", "profile", "İstanbul", "naïve", "語", "entropy", "is", "it"]
 OWN = ("performance",)
@@ -56,11 +57,16 @@ def write_corpus(place, lines=6000):
 
 
 def results_of(out):
-    """The content of all files by name; of the summary all but the speed."""
+    """The content of all files by name, but for the speed in summary and report."""
     assert not (out / folder.PARTIAL).exists()
     found = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
     summary = json.loads(found["summary.json"])
-    return found | {"summary.json": json.dumps({key: value for key, value in summary.items() if key not in OWN})}
+    found["summary.json"] = json.dumps({key: value for key, value in summary.items() if key not in OWN}).encode()
+    if "report.html" in found:
+        found["report.html"] = re.sub(
+            b"<!-- performance: .*?<!-- end of performance -->", b"", found["report.html"], flags=re.DOTALL
+        )
+    return found
 
 
 def _counted(call, countdown):
@@ -90,6 +96,7 @@ STEPS = (
     (documents.ParquetRows, "add"),
     (documents.ParquetRows, "close"),
     (documents.JsonRows, "add"),
+    (dolma_attributes.DolmaRows, "add"),
     (scanning._Job, "_take"),
     (folder, "_remove"),
 )

@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 
 import textassay as ta
 from implementations import BACKENDS
+from made_up_words import COMMON, TELLING
 from textassay import UsageError
 from textassay.calibration import figures, floors, load_calibration
 from textassay.calibration import file as calibration_file
@@ -34,35 +35,6 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 LABELLED = Path(__file__).parent.parent.parent / "shared" / "data" / "labelled"
 GROUP = r"^(.*)/[^/]+/[^/]+$"
 """Of an id there: without generator and split."""
-
-COMMON = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "it",
-    "that",
-    "was",
-    "for",
-    "on",
-    "with",
-    "as",
-    "at",
-    "by",
-    "this",
-    "had",
-    "not",
-    "are",
-    "but",
-    "from",
-    "or",
-    "have",
-    "an",
-    "they",
-]
-TELLING = {False: ["honestly", "bloke", "dunno"], True: ["delve", "tapestry", "testament"]}
 
 
 def text_of(rng: np.random.Generator, synthetic: bool, sentences: int = 20) -> str:

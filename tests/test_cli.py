@@ -267,6 +267,7 @@ def test_merge(shard, tmp_path):
     assert sorted(path.name for path in (tmp_path / "sum").iterdir()) == [
         "manifest.json",
         "profile.tap",
+        "report.html",
         "summary.json",
     ]
     assert (tmp_path / "sum/profile.tap").read_bytes() == (both / "profile.tap").read_bytes()

@@ -164,12 +164,12 @@ def test_a_file_of_rows_goes_on(backend):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    place = tmp_path_factory.mktemp("killed") / "corpus"
+    place = tmp_path_factory.mktemp("killed") / "documents"  # as dolma wants it
     write_corpus(place, 2000)
     return place
 
 
-CHOICES = {"batch_tokens": 5000, "threads": 2, "entropy_floor": 8.0, "checkpoint_seconds": 0.0}
+CHOICES = {"batch_tokens": 5000, "threads": 2, "entropy_floor": 8.0, "checkpoint_seconds": 0.0, "report": False}
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +211,7 @@ def stopped(corpus, out, polls=2, **choices):
     return out
 
 
-@pytest.mark.parametrize("documents", ["parquet", "jsonl", "none"])
+@pytest.mark.parametrize("documents", ["parquet", "jsonl", "dolma", "none"])
 def test_killed_at_any_step_it_ends_as_if_nothing_had_been(backend, corpus, tmp_path, documents):
     whole = whole_of(corpus, tmp_path / "whole", documents=documents)
     out = tmp_path / "out"
@@ -228,13 +228,13 @@ def test_killed_with_bigrams(backend, corpus, tmp_path):
 
 
 def test_stopped_again_and_again(backend, corpus, tmp_path):
-    whole = whole_of(corpus, tmp_path / "whole")
+    whole = whole_of(corpus, tmp_path / "whole", report=True)
     random_ = random.Random(3)
     found = None
     while found is None:
         try:
             stop = stopping_after(random_.randrange(1, 6))
-            found = scan(corpus, tmp_path / "out", **CHOICES, should_stop=stop)
+            found = scan(corpus, tmp_path / "out", **CHOICES | {"report": True}, should_stop=stop)
         except ScanInterrupted:
             assert scan_status(tmp_path / "out")["state"] == "stopped"
     assert results_of(tmp_path / "out") == whole
@@ -333,7 +333,8 @@ def test_progress_begins_where_the_scan_does(backend, corpus, tmp_path):
     seen = []
     scan(corpus, out, **CHOICES, on_progress=seen.append)
     assert seen[-1].bytes_compressed == seen[-1].bytes_total and seen[-1].files == seen[-1].n_files
-    assert seen[-1].documents == scan_status(out)["documents"]
+    whole = scan_status(out)
+    assert (seen[-1].documents, seen[-1].bytes) == (whole["documents"], whole["bytes"])
 
 
 def test_others_keep_off_an_unfinished_scan(corpus, tmp_path):

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import threading
 from itertools import pairwise
 
@@ -40,7 +41,9 @@ def files_of(folder) -> dict[str, bytes]:
 def without_performance(files: dict[str, bytes]) -> dict[str, bytes]:
     summary = json.loads(files["summary.json"])
     assert set(summary.pop("performance")) >= {"seconds", "cpu_seconds", "threads", "backend", "peak_memory_bytes"}
-    return files | {"summary.json": json.dumps(summary).encode()}
+    page = re.sub(b"<!-- performance.*<!-- end of performance -->", b"", files["report.html"], flags=re.DOTALL)
+    assert page != files["report.html"]
+    return files | {"summary.json": json.dumps(summary).encode(), "report.html": page}
 
 
 def json_lines(data: bytes) -> list[dict]:
@@ -61,6 +64,7 @@ def test_what_is_there(backend, corpus, tmp_path):
         "errors.jsonl",
         "manifest.json",
         "profile.tap",
+        "report.html",
         "summary.json",
     ]
     assert result.out == tmp_path / "out"
@@ -127,6 +131,7 @@ def test_document_forms_hold_the_same(backend, corpus, tmp_path):
         "errors.jsonl",
         "manifest.json",
         "profile.tap",
+        "report.html",
         "summary.json",
     ]
 
@@ -142,7 +147,7 @@ def test_no_documents(backend, corpus, tmp_path):
 def test_documents_that_cannot_be(backend, corpus, monkeypatch):
     with pytest.raises(UsageError, match="needs a folder"):
         scan(corpus, documents="parquet")
-    with pytest.raises(UsageError, match="wanted auto, parquet, jsonl, memory or none"):
+    with pytest.raises(UsageError, match="wanted auto, parquet, jsonl, dolma, memory or none"):
         scan(corpus, documents="csv")  # type: ignore[arg-type]
 
 
@@ -367,8 +372,10 @@ def test_an_earlier_result_is_replaced_whole(backend, corpus, tmp_path):
         "manifest.json",
         "notes.txt",
         "profile.tap",
+        "report.html",
         "summary.json",
     ]
+    assert (out / "report.html").read_text() != "of the older scan"
 
 
 def test_a_folder_of_something_else_is_refused(backend, corpus, tmp_path):

@@ -495,10 +495,12 @@ def test_the_folder_is_whole_and_repeatable(tmp_path):
     )
     report = json.loads(again.stdout)
     assert report == json.loads((tmp_path / "b" / "simulation.json").read_text())
-    names = {"simulation.json", "simulation.svg", "generations.parquet", "manifest.json"}
+    names = {"simulation.json", "simulation.svg", "generations.parquet", "report.html", "manifest.json"}
     assert {path.name for path in (tmp_path / "a").iterdir()} == names
-    for name in names - {"simulation.json"}:
+    for name in names - {"simulation.json", "report.html"}:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    pages = [(tmp_path / folder / "report.html").read_text().partition("<!-- performance") for folder in ("a", "b")]
+    assert pages[0][0] == pages[1][0]
     import pyarrow.parquet
 
     rows = pyarrow.parquet.read_table(tmp_path / "a" / "generations.parquet").to_pylist()

@@ -8,39 +8,12 @@ import numpy as np
 import pytest
 import zstandard
 
+from made_up_words import COMMON, TELLING
 from textassay.detector import Detector, write_detector
 from textassay.lexicon import default_lexicon
 
 TOOLS = Path(__file__).parent.parent / "tools"
 SETS = ("one", "two", "three")
-COMMON = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "it",
-    "that",
-    "was",
-    "for",
-    "on",
-    "with",
-    "as",
-    "at",
-    "by",
-    "this",
-    "had",
-    "not",
-    "are",
-    "but",
-    "from",
-    "or",
-    "have",
-    "an",
-    "they",
-]
-TELLING = {False: ["honestly", "bloke", "dunno"], True: ["delve", "tapestry", "testament"]}
 
 
 @pytest.fixture(scope="module", autouse=True)

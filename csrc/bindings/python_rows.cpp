@@ -59,9 +59,14 @@ class PythonRowReader final : public RowReader {
           format_(object_.attr("format").cast<std::string>()),
           size_on_disk_(object_.attr("size").cast<uint64_t>()) {}
 
+    // A worker closes before: where the interpreter is ending, whoever waits for the GIL is ended, and not in a destructor.
     ~PythonRowReader() override {
+        if (object_) close();
+    }
+
+    void close() override {
         const py::gil_scoped_acquire acquire;
-        object_ = {};
+        object_ = columns_ = {};
     }
 
     void open() override {
@@ -71,15 +76,15 @@ class PythonRowReader final : public RowReader {
     }
 
     bool read(const Take& take) override {
-        const py::gil_scoped_acquire acquire;
-        const py::object found = object_.attr("read")();
-        position_ = object_.attr("position").cast<uint64_t>();
-        if (found.is_none()) return false;
-        if (py::isinstance<py::str>(found)) throw ScanError(found.cast<std::string>(), 0);
-        const py::list columns = found;
-        const Rows rows = rows_of(columns, n_columns_);
-        // `columns` keeps the arrays, and nobody writes to them.
-        const py::gil_scoped_release release;
+        Rows rows;
+        {
+            const py::gil_scoped_acquire acquire;
+            columns_ = object_.attr("read")();
+            position_ = object_.attr("position").cast<uint64_t>();
+            if (py::isinstance<py::str>(columns_)) throw ScanError(columns_.cast<std::string>(), 0);
+            if (columns_.is_none()) return false;
+            rows = rows_of(columns_, n_columns_);
+        }
         take(rows);
         return true;
     }
@@ -95,6 +100,7 @@ class PythonRowReader final : public RowReader {
 
    private:
     py::object object_;
+    py::object columns_;  // keeps the arrays of the rows last read, and nobody writes to them
     const size_t n_columns_;
     const std::string format_;
     const uint64_t size_on_disk_;

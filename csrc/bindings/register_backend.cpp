@@ -1,6 +1,7 @@
 #include <simdjson.h>
 
 #include <stdexcept>
+#include <string>
 
 #include "arrays.hpp"
 #include "byte_kernels.hpp"
@@ -14,12 +15,18 @@ namespace textassay::bindings {
 
 namespace {
 
+// From the numbers: SIMDJSON_VERSION has quotation marks in some releases and none in others.
+std::string simdjson_version() {
+    return std::to_string(simdjson::SIMDJSON_VERSION_MAJOR) + "." + std::to_string(simdjson::SIMDJSON_VERSION_MINOR) + "." +
+           std::to_string(simdjson::SIMDJSON_VERSION_REVISION);
+}
+
 py::dict backend_info() {
     py::dict info;
     info["backend"] = "native";
     info["kernels"] = kernels::active().name;
     info["zstd"] = zstd_version();
-    info["simdjson"] = SIMDJSON_STRINGIFY(SIMDJSON_VERSION);
+    info["simdjson"] = simdjson_version();
     info["simdjson_kernels"] = simdjson::get_active_implementation()->name();
     info["zlib"] = zlib_library_version();
     info["unicode"] = unicode::kUnicodeVersion;

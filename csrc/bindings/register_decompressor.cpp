@@ -1,4 +1,7 @@
+#include <pybind11/stl.h>
+
 #include <memory>
+#include <variant>
 
 #include "arrays.hpp"
 #include "error.hpp"
@@ -13,8 +16,8 @@ namespace {
 class Decompressor {
    public:
     // Throws ScanError if the file can't be read.
-    Decompressor(const std::string& path, int max_window_log)
-        : source_({path, -1}), decoder_(open_decoder(source_, max_window_log)) {
+    Decompressor(const SourceName& name, int max_window_log)
+        : source_(name), decoder_(open_decoder(source_, max_window_log)) {
         if (!source_.failure().empty() && source_.available() == 0) throw ScanError(source_.failure(), 0);
     }
 
@@ -39,11 +42,13 @@ class Decompressor {
     bool is_over_ = false;
 };
 
-std::unique_ptr<Decompressor> open(const py::bytes& path, int max_window_log) {
+std::unique_ptr<Decompressor> open(const std::variant<int, py::bytes>& source, int max_window_log) {
     if (max_window_log < 10 || max_window_log > 31)
         throw std::invalid_argument("max_window_log: wanted 10 to 31, got " + std::to_string(max_window_log));
+    const int* descriptor = std::get_if<int>(&source);
+    const SourceName name = descriptor != nullptr ? SourceName{{}, *descriptor} : SourceName{std::get<py::bytes>(source), -1};
     try {
-        return std::make_unique<Decompressor>(path, max_window_log);
+        return std::make_unique<Decompressor>(name, max_window_log);
     } catch (const ScanError& error) {
         PyErr_SetString(PyExc_OSError, error.what());
         throw py::error_already_set();
@@ -54,7 +59,7 @@ std::unique_ptr<Decompressor> open(const py::bytes& path, int max_window_log) {
 
 void register_decompressor(py::module_& module) {
     py::class_<Decompressor>(module, "Decompressor")
-        .def(py::init(&open), py::arg("path"), py::kw_only(), py::arg("max_window_log") = 27)
+        .def(py::init(&open), py::arg("source"), py::kw_only(), py::arg("max_window_log") = 27)
         .def("read_into", &Decompressor::read_into, py::arg("memory").noconvert())
         .def_property_readonly("damage", &Decompressor::damage);
 }

@@ -5,6 +5,9 @@
 #include "scan.hpp"
 
 #include <sys/stat.h>
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
@@ -113,6 +116,8 @@ struct Scan::File {
     FileOutcome outcome;
 
     uint64_t bytes() const { return has_rows ? row_bytes : cutter.bytes(); }
+    // The same, with all that another scan has counted, though some of it is read again.
+    uint64_t bytes_known() const { return std::max(bytes(), state().end); }
     void forget_frames_before(uint64_t offset) {
         while (frame_begins.size() > 1 && frame_begins[1].bytes <= offset) frame_begins.pop_front();
     }
@@ -288,6 +293,10 @@ void Scan::run(Worker& worker) {
         }
         worker.counter.finish();
         if (worker.fingerprints) worker.fingerprints->finish();
+#ifdef __GLIBCXX__
+    } catch (abi::__forced_unwind&) {
+        throw;  // a thread that calls Python is ended so where the interpreter is ending; it must not be stopped
+#endif
     } catch (...) {
         const std::lock_guard lock(mutex_);
         if (!failure_) failure_ = std::current_exception();
@@ -427,7 +436,10 @@ void Scan::read_rows(File& file, uint64_t number, Worker& worker) {
     }
     unit.compressed_offset = file.rows->position();
     const bool at_end = unit.decoded.end || !unit.decoded.damage.empty();
-    if (at_end) file.rows.reset();
+    if (at_end) {
+        file.rows->close();
+        file.rows.reset();
+    }
     stop_reading(file, at_end, unit.compressed_offset);
     deliver_unit(file, number, std::move(unit), worker);
 }
@@ -449,7 +461,7 @@ void Scan::deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker) 
     const std::lock_guard file_lock(file.mutex);
     file.units.emplace(number, std::move(unit));
     size_t units_cut = 0;
-    const uint64_t bytes_before = file.bytes();
+    const uint64_t bytes_before = file.bytes_known();
     for (auto next = file.units.begin(); next != file.units.end() && next->first == file.next_cut; next = file.units.begin()) {
         Unit ready = std::move(next->second);
         file.units.erase(next);
@@ -462,7 +474,7 @@ void Scan::deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker) 
         const std::lock_guard lock(mutex_);
         in_flight_ += blocks.size();
         in_flight_ -= units_cut;
-        progress_.bytes += file.bytes() - bytes_before;
+        progress_.bytes += file.bytes_known() - bytes_before;
         for (Block& block : blocks) {
             blocks_.emplace_back(&file, std::move(block));
             work_.notify_one();

@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from textassay.illustration import illustrate
     from textassay.labels import take_labels
     from textassay.measuring import Scanner, measure
+    from textassay.merging import merge_profiles
+    from textassay.metrics import flat_metrics, write_metrics
     from textassay.mixing import MixPolicy, plan_mix
     from textassay.profile import Profile
     from textassay.provenance import ProvenanceRules
+    from textassay.report.writing import write_report
     from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
+    from textassay.shards import scan_shard
     from textassay.status import scan_status
     from textassay.table import Table
     from textassay.tail_probes import answer_with_model, make_probes, score_probes
@@ -85,19 +89,24 @@ _HOME = {
     "compare": "comparison",
     "compare_timeline": "comparison",
     "filter_shards": "filtering",
+    "flat_metrics": "metrics",
     "gate": "gating",
     "illustrate": "illustration",
     "load_anchor": "anchor",
     "make_probes": "tail_probes",
     "measure": "measuring",
+    "merge_profiles": "merging",
     "plan_mix": "mixing",
     "preserve_clusters": "clusters",
     "sample_documents": "sampling",
     "scan": "scanning",
+    "scan_shard": "shards",
     "scan_status": "status",
     "score_probes": "tail_probes",
     "take_labels": "labels",
     "weigh_documents": "tail_weights",
+    "write_metrics": "metrics",
+    "write_report": "report.writing",
 }
 
 # Public modules, loaded on first access as well.
@@ -142,31 +151,38 @@ __all__ = [
     "compare",
     "compare_timeline",
     "filter_shards",
+    "flat_metrics",
     "gate",
     "illustrate",
     "load_anchor",
     "make_probes",
     "measure",
+    "merge_profiles",
     "plan_mix",
     "preserve_clusters",
     "sample_documents",
     "scan",
+    "scan_shard",
     "scan_status",
     "score_probes",
     "simulate",
     "take_labels",
     "weigh_documents",
+    "write_metrics",
+    "write_report",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"textassay.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'textassay' has no attribute {name!r}")
-    value = getattr(import_module(f"textassay.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or a checker would take every misspelt name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"textassay.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'textassay' has no attribute {name!r}")
+        value = getattr(import_module(f"textassay.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -340,8 +340,8 @@ class Scan:
 class Decompressor:
     """The uncompressed bytes of a file (zstd, gzip, plain), as a scan decodes them: of a damaged file the same bytes come out before the damage."""
 
-    def __init__(self, path: bytes, *, max_window_log: int = 27) -> None:
-        """Raises OSError where the file cannot be read, ValueError on a window out of range."""
+    def __init__(self, source: int | bytes, *, max_window_log: int = 27) -> None:
+        """Of a path, or of an open file descriptor, which stays open. Raises OSError where the file cannot be read, ValueError on a window out of range."""
     def read_into(self, memory: NDArray[np.uint8]) -> int:
         """Fills `memory` from its front and returns how many bytes that were: fewer than there is room for only at the end. Not for two threads at once."""
     @property

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
+from socket import gethostname
+from threading import get_ident
 from typing import BinaryIO
 
 
@@ -36,3 +38,24 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def create(path: str | PathLike[str], data: bytes) -> bool:
+    """Makes a file that is there whole or not at all, unless one of this name is there already: then False.
+
+    Of several processes that do this at once, also on several machines of a shared file system, one succeeds.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{gethostname()}.{os.getpid()}.{get_ident()}.partial")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(target.parent)
+    return True

@@ -24,6 +24,7 @@ from textassay.cpus import usable_cpus
 from textassay.distribution import FIXED_POINT, describe
 from textassay.errors import OutputError, UsageError
 from textassay.inputs import Input, resolve_inputs
+from textassay.metrics import flat_metrics
 from textassay.scanning import Progress, has_pyarrow
 from textassay.signals import LinearBins, bins_of
 from textassay.table import Table
@@ -68,6 +69,10 @@ class AuditResult:
     def batches(self) -> Table:
         """A row per batch; `file` is a position in `files`, `first_token` one in the file."""
         return self._batches.table()
+
+    def flat(self) -> dict[str, float]:
+        """The summary's figures by dotted path, for MLflow's `log_metrics` or W&B's `log`: `metrics.flat_metrics`."""
+        return flat_metrics(self.summary)
 
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """Whether a file was damaged, or more ids lay outside the vocabulary than the budget allows.

@@ -95,7 +95,7 @@ class Batches:
 
     def table(self) -> Table:
         """All batches in order of files, with the column `file`: its position among the scan's inputs."""
-        parts = list(self._tables())
+        parts = list(self.tables())
         return Table.concatenated([self._columns(self._no_rows), *parts])
 
     def write_parquet(self, stream: BinaryIO, names: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ class Batches:
 
         schema = _arrow_table(pyarrow, self._columns(self._no_rows), names).schema
         with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd", use_dictionary=["file"]) as writer:
-            for part in self._tables():
+            for part in self.tables():
                 writer.write_table(_arrow_table(pyarrow, part, names))
 
     def write_json(self, stream: BinaryIO, names: Sequence[str]) -> None:
@@ -115,12 +115,14 @@ class Batches:
 
     def rows(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """All batches in order of files, with `file` as the input's name."""
-        for part in self._tables():
+        for part in self.tables():
             for row in Table(part).rows():
                 yield row | {"file": names[row["file"]]}
 
-    def _tables(self) -> Iterator[dict[str, NDArray[Any]]]:
-        """Always GROUP_ROWS rows, but for the last: the files written from them do not depend on how rows arrived."""
+    def tables(self) -> Iterator[dict[str, NDArray[Any]]]:
+        """The rows of `table`, piece by piece. Always GROUP_ROWS rows, but for the last: the files written from them do not
+        depend on how rows arrived.
+        """
         waiting, n_rows = [self._no_rows], 0
         for file, block in self._spool.blocks():
             rows = np.empty(len(block) // self._row.itemsize, self._no_rows.dtype)

@@ -39,7 +39,7 @@ _NUMBERS = ("compressed", "uncompressed", "frames", "frames_without_checksum", "
 _ACCOUNTS = ("bytes_parsed", "bytes_malformed", "bytes_blank", "bytes_too_long")
 _FILE_KEYS = {*_NUMBERS, *_ACCOUNTS, "format", "first_document", "lines", "documents", "malformed_by_reason", "digest"}
 _FORMATS = ("plain", "zstd", "gzip", "rows")
-_STATE_KEYS = {"schema", "commit", "lengths", "open", "parts", "done"}
+_STATE_KEYS = {"schema", "commit", "lengths", "open", "parts", "done", "suspects"}
 _LENGTHS = {"batches", "errors", "outcomes"}
 _DONE = ("files", "bytes", "bytes_compressed", "documents")
 
@@ -54,6 +54,8 @@ class Kept:
     """Of files that have been begun and not ended: a backend's FileState, and `digest`."""
     parts: dict[int, int] = field(default_factory=dict)
     """Of the rows of files that have not ended."""
+    suspects: dict[str, Any] | None = None
+    """As `Suspects.state` gives them."""
     done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_DONE, 0))
     outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Of files that have ended."""
@@ -140,6 +142,7 @@ class Checkpoints:
         open_files: Mapping[int, Mapping[str, Any]],
         parts: Mapping[int, int],
         lengths: Mapping[str, int],
+        suspects: Mapping[str, Any] | None,
         began: float,
     ) -> None:
         """All but the profile is durable already, as far as it is said here; `began`: when the scan was held up for this."""
@@ -149,6 +152,7 @@ class Checkpoints:
             "commit": self._commit + 1,
             "lengths": {**lengths, "outcomes": self._outcomes.sync()},
             "done": self._done,
+            "suspects": suspects,
             "open": {str(file): one for file, one in open_files.items()},
             "parts": {str(file): number for file, number in parts.items()},
         }
@@ -170,6 +174,7 @@ def read_kept(partial: Path, files: Sequence[Input]) -> Kept:
             _number(state["commit"]), _numbers(state["lengths"], _LENGTHS), done=_numbers(state["done"], set(_DONE))
         )
         _check(kept.commit > 0, "a commit")
+        kept.suspects = None if state["suspects"] is None else _object(state["suspects"])
         kept.parts = {_index(file, files): _number(number) for file, number in _object(state["parts"]).items()}
         kept.open = {_index(file, files): _open_file(one) for file, one in _object(state["open"]).items()}
         for file, one in kept.open.items():

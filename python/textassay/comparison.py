@@ -15,6 +15,7 @@ from textassay.joint_counts import JointCounts, joint_counts
 from textassay.movers import Mover, Movers
 from textassay.profile import Profile
 from textassay.profile_source import PROFILE, ProfileSource, bigrams_of, profile_of
+from textassay.report import has_report
 from textassay.signal_drift import SignalDrift, signal_drifts
 from textassay.spectrum import Figure, Spectrum, n_types
 from textassay.tail_retention import TAIL_MASS, Decade, retention_by_decade, tail_border, total_retention
@@ -84,6 +85,14 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that `textassay compare --json` prints."""
         return Timeline([self]).to_dict()
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks; None without jinja2 and matplotlib, and then `repr` is shown."""
+        if not has_report():
+            return None
+        from textassay.report.notebook import comparison_html
+
+        return comparison_html(self.to_dict())
 
 
 @dataclass(frozen=True)

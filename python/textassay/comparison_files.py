@@ -1,4 +1,4 @@
-"""What `textassay compare -o OUT` leaves: comparison.json and the movers, a row each."""
+"""What `textassay compare -o OUT` leaves: comparison.json, the movers, a row each, and a page."""
 
 import json
 import warnings
@@ -12,15 +12,16 @@ from typing import Any
 from textassay.atomic import replacing
 from textassay.comparison import Timeline
 from textassay.errors import FolderError, OutputError, OutputWarning
-from textassay.folder import json_text
+from textassay.folder import COMPARISON, REPORT, json_text
 from textassay.movers import Mover
+from textassay.report import can_report, page_or_warning
 
-REPORT, MOVERS, MOVER_LINES = "comparison.json", "movers.parquet", "movers.jsonl"
+MOVERS, MOVER_LINES = "movers.parquet", "movers.jsonl"
 
 
 def write_timeline(timeline: Timeline, out: str | PathLike[str]) -> None:
     """Writes into the folder `out`, which may hold other files; each file is there whole or not at all. Without pyarrow the
-    movers are lines of JSON, and an `OutputWarning` says so.
+    movers are lines of JSON, and without the extra `report` there is no page; an `OutputWarning` says so.
 
     Raises `FolderError` where `out` is no folder, `OutputError` where it cannot be written.
     """
@@ -30,10 +31,25 @@ def write_timeline(timeline: Timeline, out: str | PathLike[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_movers(timeline, folder)
-        with replacing(folder / REPORT) as stream:
+        with replacing(folder / COMPARISON) as stream:
             stream.write(json_text(timeline.to_dict()).encode())
+        _write_page(timeline, folder)
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def _write_page(timeline: Timeline, folder: Path) -> None:
+    def made() -> bytes:
+        from textassay.report.comparison_page import comparison_page
+
+        return comparison_page(timeline.to_dict())
+
+    page = page_or_warning(made) if can_report() else None
+    if page is None:
+        (folder / REPORT).unlink(missing_ok=True)  # that of an earlier comparison
+        return
+    with replacing(folder / REPORT) as stream:
+        stream.write(page)
 
 
 def _write_movers(timeline: Timeline, folder: Path) -> None:

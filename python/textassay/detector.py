@@ -16,7 +16,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zstandard
@@ -28,6 +28,9 @@ from textassay.errors import UsageError
 from textassay.lexicon import default_lexicon
 from textassay.signals import bins_of
 from textassay.texts import chunks_of
+
+if TYPE_CHECKING:
+    from textassay.profile import Profile
 
 DEFAULT = "en-1"
 FORMAT = "textassay.detector/1"
@@ -301,6 +304,12 @@ DetectorChoice = Detector | str | PathLike[str] | None
 @cache
 def _shipped() -> Detector:
     return Detector._read(files("textassay").joinpath("detectors", DEFAULT), DEFAULT)
+
+
+def package_detector_of(profile: "Profile") -> Detector | None:
+    """The detector that the profile was made with, if it is the package's own: others are not at hand."""
+    own = Detector.default()
+    return own if profile.configuration.detector == own.digest else None
 
 
 def as_detector(choice: DetectorChoice, tokens: str, lexicon: Any) -> Detector | None:

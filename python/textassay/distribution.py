@@ -25,7 +25,7 @@ def describe(signal: str, state: Mapping[str, Any]) -> dict[str, Any]:
     bins = np.asarray(state["bins"], np.uint64)
     n = int(bins.sum())
     mean, sd = _moments(n, int(state["sum"]), int(state["sum_squares"]), 1 if is_integer(signal) else FIXED_POINT)
-    quantiles, widths = _quantiles(signal, bins, n)
+    quantiles, widths = _quantiles(signal, bins)
     return {"n": n, "null": int(state["nulls"]), "mean": mean, "sd": sd, "quantiles": quantiles, "bin_widths": widths}
 
 
@@ -37,16 +37,22 @@ def _moments(n: int, total: int, squares: int, unit: int) -> tuple[float | None,
     return total / (n * unit), math.sqrt(spread) / (n * unit)
 
 
-def _quantiles(signal: str, bins: np.ndarray, n: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    if n == 0:
-        nothing = {str(percent / 100): None for percent in PERCENTILES}
-        return nothing, dict(nothing)
+def quantile(signal: str, bins: np.ndarray, percent: int) -> float | None:
+    """The lower edge of the bin of the quantile; None where there is no value."""
+    return _quantile(signal, np.cumsum(bins, dtype=np.uint64), percent)[0]
+
+
+def _quantiles(signal: str, bins: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
     seen = np.cumsum(bins)
-    quantiles, widths = {}, {}
-    for percent in PERCENTILES:
-        rank = -(-percent * n // 100)
-        lower, upper = bins_of(signal).edges(int(np.searchsorted(seen, np.uint64(rank))))
-        key = str(percent / 100)
-        quantiles[key] = lower
-        widths[key] = None if upper is None else upper - lower
-    return quantiles, widths
+    found = {str(percent / 100): _quantile(signal, seen, percent) for percent in PERCENTILES}
+    return {key: value for key, (value, _) in found.items()}, {key: width for key, (_, width) in found.items()}
+
+
+def _quantile(signal: str, seen: np.ndarray, percent: int) -> tuple[float | None, float | None]:
+    """Of cumulated bins: a value and the width of its bin."""
+    n = int(seen[-1])
+    if n == 0:
+        return None, None
+    rank = -(-percent * n // 100)
+    lower, upper = bins_of(signal).edges(int(np.searchsorted(seen, np.uint64(rank))))
+    return lower, None if upper is None else upper - lower

@@ -5,7 +5,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -41,6 +41,9 @@ def file_name(index: int, name: str, suffix: str) -> str:
 
 class RowFile(Protocol):
     """Rows of one file."""
+
+    def follow(self) -> None:
+        """Before any row: rows of the same input lie in other files, which come before this one."""
 
     def add(self, columns: Columns) -> None: ...
     def add_file(self, path: Path) -> None:
@@ -151,32 +154,32 @@ def column_kinds(signals: Sequence[str], integers: frozenset[str], are_labelled:
 
 
 class WrittenDocuments:
-    """Writes one file per input into `folder`, in a thread. A file that is open at a `sync` becomes one of parts, which are
-    joined when it ends, to what it would have been without them.
+    """Writes one file per input, in a thread. A file that is open at a `sync` becomes one of parts, which are joined when it
+    ends, to what it would have been without them.
     """
 
     def __init__(
         self,
         folder: Path,
-        names: Sequence[str],
+        names: Sequence[str | Path],
         kinds: Mapping[str, str],
-        as_parquet: bool,
+        rows: Callable[[Path, Mapping[str, str]], RowFile],
         ended: Collection[int] = (),
         parts: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
-        """`names` are the inputs' names, `kinds` what `column_kinds` gave. `ended` and `parts`: which files the folder holds, and
-        of which so many parts; whatever else lies there goes. Raises `ValueError` where it does not hold them.
+        """A name below `folder` for each input, what `column_kinds` gave, and what writes such files: ParquetRows, JsonRows,
+        DolmaRows. `ended` and `parts`: which files the folder holds, and of which so many parts; whatever else lies there
+        goes. Raises `ValueError` where it does not hold them.
         """
-        folder.mkdir(exist_ok=True)
-        self.paths = [
-            folder / file_name(i, name, ".parquet" if as_parquet else ".jsonl.zst") for i, name in enumerate(names)
-        ]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.paths = [folder / name for name in names]
         self._folder = folder
         self._parts = dict(parts)
         self._joined: list[Path] = []
+        self._changed = {folder}
         self._keep_only(ended)
         self._open: dict[int, RowFile] = {}
-        self._kind = ParquetRows if as_parquet else JsonRows
+        self._rows = rows
         self._kinds = kinds
         self._queue: queue.Queue[tuple[int, Columns | None] | threading.Event | None] = queue.Queue(QUEUE_LENGTH)
         self._error: BaseException | None = None
@@ -195,7 +198,9 @@ class WrittenDocuments:
         done.wait()
         if self._error is not None:
             raise self._error
-        sync_folder(self._folder)
+        for folder in self._changed:
+            sync_folder(folder)
+        self._changed.clear()
         return dict(self._parts)
 
     def remove_joined(self) -> None:
@@ -216,15 +221,19 @@ class WrittenDocuments:
         for rows in self._open.values():
             rows.abandon()
 
-    def read(self, folder: Path) -> Table:
-        """All rows of the files, which lie in `folder` now, as `MemoryDocuments.table` gives them."""
-        read = _read_parquet if self._kind is ParquetRows else _read_lines
+    def read(self, folder: Path) -> Table | None:
+        """All rows of the files, which lie in `folder` now, as `MemoryDocuments.table` gives them; None for a form that does
+        not hold all of them.
+        """
+        read = {ParquetRows: _read_parquet, JsonRows: _read_lines}.get(self._rows)
+        if read is None:
+            return None
         parts = (read(folder / path.name, self._kinds) for path in self.paths)
         return Table.concatenated([_numbered(file, part) for file, part in enumerate(parts)])
 
     def _keep_only(self, ended: Collection[int]) -> None:
         wanted = {self.paths[file] for file in ended} | {part for file in self._parts for part in self._parts_of(file)}
-        present = set(self._folder.iterdir())
+        present = {path for path in self._folder.rglob("*") if not path.is_dir()}
         if missing := sorted(wanted - present):
             raise ValueError(f"{missing[0]} is missing")
         for path in present - wanted:
@@ -255,7 +264,9 @@ class WrittenDocuments:
 
     def _write(self, file: int, columns: Columns | None) -> None:
         if file not in self._open and not (columns is None and file in self._parts):
-            self._open[file] = self._kind(self.paths[file], self._kinds)
+            self._open[file] = self._rows(self.paths[file], self._kinds)
+            if file in self._parts:
+                self._open[file].follow()
         if columns is not None:
             self._open[file].add(columns)
         elif file in self._parts:
@@ -266,6 +277,11 @@ class WrittenDocuments:
     def _close(self, file: int) -> None:
         self._open[file].close()
         del self._open[file]
+        folder = self.paths[file].parent
+        while folder not in self._changed and folder != self._folder:
+            self._changed.add(folder)
+            folder = folder.parent
+        self._changed.add(self._folder)
 
     def _close_part(self, file: int) -> None:
         self._close(file)
@@ -280,7 +296,7 @@ class WrittenDocuments:
         if file in self._open:
             self._close_part(file)
         parts = self._parts_of(file)
-        self._open[file] = whole = self._kind(self.paths[file], self._kinds)
+        self._open[file] = whole = self._rows(self.paths[file], self._kinds)
         for part in parts:
             whole.add_file(part)
         self._close(file)
@@ -315,6 +331,8 @@ class ParquetRows:
 
     def add(self, columns: Columns) -> None:
         self._add_batch(self._batch(columns))
+
+    def follow(self) -> None: ...
 
     def add_file(self, path: Path) -> None:
         with self._pa.parquet.ParquetFile(path) as part:
@@ -394,28 +412,32 @@ def _read_parquet(path: Path, kinds: Mapping[str, str]) -> Columns:
 
 
 def _read_lines(path: Path, kinds: Mapping[str, str]) -> Columns:
-    with path.open("rb") as stream, zstandard.ZstdDecompressor().stream_reader(stream) as lines:
-        rows = [json.loads(line) for line in lines.read().splitlines()]
+    with path.open("rb") as stream:
+        rows = [json.loads(line) for line in lines_of_zstd(stream).read().splitlines()]
     return {name: np.array([row[name] for row in rows], _NUMPY_TYPES[kind]) for name, kind in kinds.items()}
 
 
-class JsonRows:
-    """A zstd-compressed JSONL file."""
+class LineFile:
+    """A file of JSON lines, durable when it is closed. What `lines_into` makes of the stream takes them, and `lines_from` reads
+    such a stream.
+    """
 
-    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
-        self._names = list(kinds)
+    def __init__(
+        self, path: Path, lines_into: Callable[[BinaryIO], "JsonLines"], lines_from: Callable[[BinaryIO], BinaryIO]
+    ) -> None:
         self._stream = path.open("wb")
-        self._lines = ZstdLines(self._stream)
+        self._lines = lines_into(self._stream)
+        self._lines_from = lines_from
 
-    def add(self, columns: Columns) -> None:
-        table = Table(with_ids(columns))
-        for row in table.rows():
-            self._lines.write({name: row[name] for name in self._names})
+    def follow(self) -> None: ...
 
     def add_file(self, path: Path) -> None:
-        with path.open("rb") as stream, zstandard.ZstdDecompressor().stream_reader(stream) as lines:
-            for line in TextIOWrapper(lines, "utf-8", newline="\n"):
-                self._lines.write_line(line)
+        with path.open("rb") as stream:
+            for line in TextIOWrapper(self._lines_from(stream), "utf-8", newline="\n"):
+                self._add_line(line)
+
+    def _add_line(self, line: str) -> None:
+        self._lines.write_line(line)
 
     def close(self) -> None:
         self._lines.close()
@@ -430,11 +452,24 @@ class JsonRows:
             self._stream.close()
 
 
-class ZstdLines:
-    """JSON values, one a line, compressed."""
+class JsonRows(LineFile):
+    """A zstd-compressed JSONL file."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._frame = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(stream, closefd=False)
+    def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
+        self._names = list(kinds)
+        super().__init__(path, ZstdLines, lines_of_zstd)
+
+    def add(self, columns: Columns) -> None:
+        table = Table(with_ids(columns))
+        for row in table.rows():
+            self._lines.write({name: row[name] for name in self._names})
+
+
+class JsonLines:
+    """JSON values, one a line, into a stream, which is closed with it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
         self._waiting: list[str] = []
 
     def write(self, value: Any) -> None:
@@ -444,12 +479,25 @@ class ZstdLines:
         """A value that was written before, with its line break."""
         self._waiting.append(line)
         if len(self._waiting) >= LINES_AT_ONCE:
-            self._compress()
+            self._hand_over()
 
     def close(self) -> None:
-        self._compress()
-        self._frame.close()
+        self._hand_over()
+        self._stream.close()
 
-    def _compress(self) -> None:
-        self._frame.write("".join(self._waiting).encode())
+    def _hand_over(self) -> None:
+        self._stream.write("".join(self._waiting).encode())
         self._waiting.clear()
+
+
+class ZstdLines(JsonLines):
+    """The same, compressed into a stream that stays open."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        super().__init__(compressor.stream_writer(stream, closefd=False))
+
+
+def lines_of_zstd(stream: BinaryIO) -> BinaryIO:
+    """What `ZstdLines` wrote."""
+    return zstandard.ZstdDecompressor().stream_reader(stream)  # type: ignore[return-value]

@@ -1,16 +1,14 @@
 """A plan of a mix as a configuration of dolma's mixer, and the attributes that it asks for (docs/mix.md)."""
 
-import gzip
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import zstandard
+from typing import Any
 
 from textassay.atomic import replacing
+from textassay.documents import JsonLines
+from textassay.dolma_attributes import lines_into
 from textassay.errors import InputError, OutputError, UsageError
 from textassay.mixing import MixPlan, MixPolicy
 from textassay.scan_folder import ScanFolder, ScannedInput
@@ -95,8 +93,10 @@ def write_attributes(scans: Sequence[str | PathLike[str]], seed: int = 0) -> lis
         for scanned, path in targets:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with _compressed(path) as stream:
-                    _write_rows(folder, scanned, stream, seed)
+                with replacing(path) as stream:
+                    lines = lines_into(stream, path.suffix)
+                    _write_rows(folder, scanned, lines, seed)
+                    lines.close()
             except OSError as error:
                 raise OutputError(f"cannot write to {path}: {error.strerror or error}") from error
             written.append(path)
@@ -112,27 +112,10 @@ def _attribute_path(scanned: ScannedInput) -> Path:
     return Path(before) / "attributes" / ATTRIBUTES / after
 
 
-def _write_rows(folder: ScanFolder, scanned: ScannedInput, stream: BinaryIO, seed: int) -> None:
+def _write_rows(folder: ScanFolder, scanned: ScannedInput, lines: JsonLines, seed: int) -> None:
     labelled = "provenance" in folder.column_kinds()
     for chunk in folder.chunks(scanned, ["id", "line", *(["provenance"] if labelled else [])]):
         draws = (line_hashes(scanned.digest or "", chunk["line"], seed) / 2.0**64).tolist()
         labels = chunk["provenance"].tolist() if labelled else [None] * len(draws)
-        rows = (
-            {"id": identity, "attributes": {LABEL: label, DRAW: draw}}
-            for identity, label, draw in zip(chunk["id"].tolist(), labels, draws, strict=True)
-        )
-        stream.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-
-
-@contextmanager
-def _compressed(path: Path) -> Iterator[Any]:
-    """As the name says: dolma goes by it."""
-    with replacing(path) as stream:
-        if path.name.endswith(".gz"):
-            with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
-                yield packed
-        elif path.name.endswith((".zst", ".zstd")):
-            with zstandard.ZstdCompressor().stream_writer(stream, closefd=False) as packed:
-                yield packed
-        else:
-            yield stream
+        for identity, label, draw in zip(chunk["id"].tolist(), labels, draws, strict=True):
+            lines.write({"id": identity, "attributes": {LABEL: label, DRAW: draw}})

@@ -16,8 +16,16 @@ class InputError(UsageError):
     """An input that does not exist or holds nothing to scan."""
 
 
+class MissingPackageError(UsageError, ImportError):
+    """A package that an optional part needs is not installed; the message says how to get it."""
+
+
 class OutputError(TextassayError):
     """Writing results failed, as on a full disk."""
+
+
+class EngineError(OutputError):
+    """Workers that could not do their part, also after some attempts."""
 
 
 class FolderError(UsageError):

@@ -14,19 +14,26 @@ from typing import Any, BinaryIO
 from textassay.atomic import sync_folder
 from textassay.errors import FolderError, OutputError
 
-MANIFEST = "manifest.json"
+MANIFEST, SUMMARY, PROFILE = "manifest.json", "summary.json", "profile.tap"
+ERRORS, REPORT = "errors.jsonl", "report.html"
+COMPARISON, SIMULATION = "comparison.json", "simulation.json"
+BATCHES_PARQUET, BATCHES_JSON = "batches.parquet", "batches.jsonl.zst"
 MANIFEST_SCHEMA = "textassay.manifest/1"
 BIGRAMS = "bigrams.tap"
+PLAN = "plan.json"
+PLAN_SCHEMA = "textassay.plan/1"
+SHARDS = "shards"
 OURS = (
-    "summary.json",
-    "profile.tap",
+    SUMMARY,
+    PROFILE,
     BIGRAMS,
     "documents",
-    "batches.parquet",
-    "batches.jsonl.zst",
-    "errors.jsonl",
-    "report.html",
-    "simulation.json",
+    "attributes",
+    BATCHES_PARQUET,
+    BATCHES_JSON,
+    ERRORS,
+    REPORT,
+    SIMULATION,
     "simulation.svg",
     "generations.parquet",
     "generations.jsonl",
@@ -57,8 +64,16 @@ COMMITTING = "committing.json"
 class OutputFolder:
     """A folder for results. What is put into `partial`, inside it, takes the place of earlier results on `commit`."""
 
-    def __init__(self, path: str | PathLike[str], layout: Layout = SCAN_LAYOUT, keeps_unfinished: bool = False) -> None:
-        """Claims the folder for this process. `keeps_unfinished`: a scan that has not ended stays in `partial`.
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        layout: Layout = SCAN_LAYOUT,
+        *,
+        beside_shards: bool = False,
+        keeps_unfinished: bool = False,
+    ) -> None:
+        """Claims the folder for this process. Results may lie `beside_shards` if they are what those add up to.
+        `keeps_unfinished`: a scan that has not ended stays in `partial`.
 
         Raises `FolderError` where it holds anything but earlier results, a scan that has not ended and is not to be kept, or
         another process is writing to it, and
@@ -69,7 +84,7 @@ class OutputFolder:
         self._layout = layout
         self._committing = False
         try:
-            _refuse_foreign(self.path, layout)
+            _refuse_foreign(self.path, layout, beside_shards)
             self.partial.mkdir(parents=True, exist_ok=True)
             self._lock: int | None = _locked(self.partial / LOCK, self.path)
             try:
@@ -114,9 +129,8 @@ class OutputFolder:
         if self.holds_unfinished:
             present = [name for name in self._layout.names if (self.partial / name).exists()]
             self.write_json(COMMITTING, present)
-            sync_folder(self.partial)
-        for folder in (entry for entry in self.partial.iterdir() if entry.is_dir()):
-            sync_folder(folder)
+        for folder, _, _ in os.walk(self.partial):
+            sync_folder(Path(folder))
         for name in (self._layout.manifest, *self._layout.names):
             _remove(self.path / name)
         for name in self._layout.names:
@@ -169,12 +183,14 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _refuse_foreign(path: Path, layout: Layout) -> None:
+def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path} is a file; wanted a folder, new, empty, or with the results of an earlier run")
     present = set(os.listdir(path)) if path.exists() else set()
+    if PLAN in present and not beside_shards:
+        raise FolderError(f"{path} holds shards of a scan; add to them with --shard, or choose a new or empty folder")
     # Left by a run that was killed: the lock file is ours.
-    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path, layout)
+    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path, layout) or PLAN in present
     if not ours:
         some = ", ".join(sorted(present)[:3])
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")

@@ -1,10 +1,11 @@
 """What the gate says, for continuous integration: JUnit XML and Markdown. Names come from the corpus and may be hostile."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.etree import ElementTree
 
-from textassay.clean_text import clean
+from textassay.formatting import clean
 from textassay.gate_places import Place
 from textassay.gating import Check, GateResult, Unit
 
@@ -118,3 +119,10 @@ def _text(text: str) -> str:
 def _code(text: str) -> str:
     """In a <code>, where sites do not look for links and mentions either."""
     return f"<code>{_text(text)}</code>"
+
+
+def html(found: Mapping[str, Any]) -> bytes:
+    """A page to look at, of the JSON document `gating.report`; needs the extra `report`."""
+    from textassay.report.gate_page import gate_page
+
+    return gate_page(found)

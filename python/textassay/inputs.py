@@ -5,13 +5,15 @@ import stat
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from textassay.errors import InputError, InputWarning
+from textassay.remote import find_remote, is_url
 
 PARQUET_SUFFIX = ".parquet"
 SHARD_SUFFIXES = (
@@ -20,8 +22,8 @@ SHARD_SUFFIXES = (
 )
 """What is taken from a folder. A file that is named itself may be called anything: its content decides."""
 
-OWN_FILES = ("manifest.json", "profile.tap")
-"""A folder with these is the output of a scan, and its `errors.jsonl` no corpus."""
+OWN_FILES = (("manifest.json", "profile.tap"), ("plan.json", "shards"))
+"""A folder with both of a pair is the output of a scan, and its `errors.jsonl` no corpus."""
 
 STDIN = "-"
 DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
@@ -34,18 +36,27 @@ class Input:
 
     name: str
     """As given or found, fit for printing: bytes that are no UTF-8 are escaped."""
-    source: bytes | int
-    """Path for the operating system, or an open file descriptor."""
+    source: bytes | int | str
+    """Path for the operating system, an open file descriptor, or a URL."""
     size: int | None
-    """Bytes on disk; None for a pipe."""
+    """Bytes on disk or in the store; None for a pipe, or where a store does not say."""
     mtime_ns: int | None
+    position: int = 0
+    """Place among all inputs of the work, of which this process may scan a part: what is made of it has this number."""
+
+    @property
+    def is_remote(self) -> bool:
+        return isinstance(self.source, str)
 
 
 def resolve_inputs(
-    given: str | PathLike[str] | Iterable[str | PathLike[str]], suffixes: tuple[str, ...] = SHARD_SUFFIXES
+    given: str | PathLike[str] | Iterable[str | PathLike[str]],
+    suffixes: tuple[str, ...] = SHARD_SUFFIXES,
+    *,
+    allow_remote: bool = False,
 ) -> list[Input]:
     """Files, folders (recursively), globs (also `**`), `@list` (one of these a line, `#` comments), `-` (standard
-    input).
+    input); with `allow_remote` also URLs of files, prefixes and globs in stores that fsspec knows (`s3://`).
 
     From folders what ends in one of `suffixes`. Sorted by name, each file once however it was named: a file that is found twice (same device and inode) raises an
     `InputWarning`. Raises `InputError` for what does not exist, matches nothing or holds no shard.
@@ -53,18 +64,20 @@ def resolve_inputs(
     items = [given] if isinstance(given, (str, PathLike)) else list(given)
     if not items:
         raise InputError("no input: wanted files, folders, globs, @list or -")
-    paths = [path for item in items for path in _expand(os.fspath(item), suffixes)]
-    found: dict[tuple[int, int], Input] = {}
-    for path in sorted(set(paths), key=os.fsencode):
-        entry, identity = _describe(path)
+    paths = {path for item in items for path in _expand(os.fspath(item), suffixes)}
+    found: dict[Any, Input] = {}
+    for path in sorted(paths, key=lambda path: os.fsencode(path.name if isinstance(path, Input) else path)):
+        entry, identity = (path, path.source) if isinstance(path, Input) else _describe(path)
+        if entry.is_remote and not allow_remote:
+            raise InputError(f"{entry.name}: only a scan reads from object stores; copy the file here first")
         if identity in found:
             warnings.warn(f"{entry.name} is the same file as {found[identity].name}: scanned once", InputWarning, 2)
         else:
             found[identity] = entry
-    return list(found.values())
+    return [replace(entry, position=position) for position, entry in enumerate(found.values())]
 
 
-def _expand(item: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+def _expand(item: str, suffixes: tuple[str, ...]) -> Iterator[str | Input]:
     if item == STDIN:
         yield item
     elif item.startswith("@") and not os.path.lexists(item):
@@ -87,8 +100,10 @@ def _list_lines(path: str) -> list[str]:
     return lines
 
 
-def _expand_path(item: str, suffixes: tuple[str, ...]) -> Iterator[str]:
-    if os.path.isdir(item):
+def _expand_path(item: str, suffixes: tuple[str, ...]) -> Iterator[str | Input]:
+    if is_url(item):
+        yield from find_remote(item, suffixes)
+    elif os.path.isdir(item):
         yield from _shards_in(item, suffixes)
     elif os.path.lexists(item):
         yield item
@@ -112,7 +127,8 @@ def _shards_in(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     for place, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(place)
         identity = (status.st_dev, status.st_ino)
-        if identity in seen or all(name in names for name in OWN_FILES):
+        is_own = any(set(pair) <= {*names, *folders} for pair in OWN_FILES)
+        if identity in seen or is_own:
             if identity not in seen:
                 warnings.warn(f"{printable(place)} holds the results of a scan: left out", InputWarning, 2)
             folders.clear()  # a cycle of links, or not a corpus
@@ -150,8 +166,10 @@ def printable(path: str) -> str:
 
 
 def digest_of(file: Input) -> str | None:
-    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe and for what cannot be read any more."""
-    if file.size is None or isinstance(file.source, int):
+    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe, a remote file, and what cannot be read
+    any more.
+    """
+    if file.size is None or not isinstance(file.source, bytes):
         return None
     digest = blake2b(file.size.to_bytes(8, "little"), digest_size=16)
     try:

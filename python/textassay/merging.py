@@ -1,65 +1,183 @@
 """Profiles of parts of a corpus, added up."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from textassay.detector import Detector
-from textassay.errors import InputError
-from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.detector import package_detector_of
+from textassay.errors import InputError, UsageError
+from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, PLAN, PROFILE, REPORT, SUMMARY, OutputFolder
 from textassay.profile import Profile
+from textassay.report import can_report, page_or_warning
+from textassay.shards import PlanRecord, ShardRecord
 from textassay.summary import ACCOUNTS, DAMAGED_SHOWN, summary_of
 
 
-def merge_profiles(paths: Sequence[str | PathLike[str]]) -> tuple[Profile, dict[str, Any]]:
+def merge_profiles(
+    paths: Sequence[str | PathLike[str]], *, fan_in: int | None = None, threads: int = 1
+) -> tuple[Profile, dict[str, Any]]:
     """The profile of all corpora together, and its summary.
 
-    `paths` are `.tap` files or folders that `scan` wrote; the first is loaded, the others are added chunk by chunk.
-    The summary's `inputs` are added up where all are such folders, otherwise they are None but for `profiles`.
+    `paths` are `.tap` files, folders that `scan` wrote, or folders of shards, of which the finished ones count; the
+    summary's `inputs` then have the entry `shards`, which names the missing. Its other entries are added up where all
+    are folders, otherwise they are None but for `profiles`.
 
-    Raises `InputError` where there is nothing to merge, `UsageError` where configurations differ, `ProfileError` on
-    damage.
+    The first profile is loaded, the others are added chunk by chunk. With `fan_in` or several `threads` at most `fan_in`
+    are added up at a time, by each thread, into a temporary file (in TMPDIR), and then those files, until one is left. So
+    the memory is that of a profile for each thread, however many there are; the result does not depend on either.
+
+    Raises `InputError` where there is nothing to merge, `UsageError` where configurations differ and on numbers out of
+    range, `ProfileError` on damage.
     """
+    if fan_in is not None and fan_in < 2:
+        raise UsageError(f"fan_in={fan_in}: wanted at least 2")
+    if threads < 1:
+        raise UsageError(f"threads={threads}: wanted at least 1")
     if not paths:
         raise InputError("no profile: wanted .tap files or folders that scan wrote")
-    files = [profile_file(Path(path)) for path in paths]
+    parts, shards = expand_shards(paths)
+    files = [profile_file(path) for path in parts]
+    if fan_in is None:
+        fan_in = len(files) if threads == 1 else max(2, -(-len(files) // threads))
+    with TemporaryDirectory(prefix="textassay-merge-") as scratch, ThreadPoolExecutor(threads) as pool:
+        profile = added_up(
+            merge_levels(files, fan_in, Path(scratch), lambda jobs: list(pool.map(merge_files, *zip(*jobs))))
+        )
+    return profile, merged_summary(profile, parts, shards)
+
+
+def merged_summary(profile: Profile, parts: Sequence[Path], shards: dict[str, Any] | None) -> dict[str, Any]:
+    """The summary of a sum; `parts` and `shards` are what `expand_shards` gave."""
+    inputs = {"profiles": len(parts)} | _added_inputs(parts)
+    if shards is not None:
+        inputs["shards"] = shards
+    return summary_of(profile, inputs, {}, package_detector_of(profile))
+
+
+def merge_shards(
+    out: str | PathLike[str], *, fan_in: int | None = None, threads: int = 1
+) -> tuple[Profile, dict[str, Any]]:
+    """`merge_profiles` of the shards in a folder, into that folder."""
+    profile, summary = merge_profiles([out], fan_in=fan_in, threads=threads)
+    write_merged(out, profile, summary, [out])
+    return profile, summary
+
+
+Merge = tuple[Sequence[Path], Path]
+"""Profiles to add up, and the file that the sum goes to."""
+
+
+def merge_levels(
+    files: Sequence[Path], fan_in: int, scratch: Path, run: Callable[[list[Merge]], object]
+) -> Sequence[Path]:
+    """Adds up profiles, at most `fan_in` at a time, until at most so many are left, which are returned.
+
+    `run` does what it is given with `merge_files`, in any order, or at once. The sums lie in `scratch`; those that are in
+    larger ones are removed.
+    """
+    level = 0
+    while len(files) > fan_in:
+        groups = [files[start : start + fan_in] for start in range(0, len(files), fan_in)]
+        jobs = [(group, scratch / f"{level}-{number}.tap") for number, group in enumerate(groups)]
+        run(jobs)
+        if level:
+            for file in files:
+                file.unlink()
+        files = [target for _, target in jobs]
+        level += 1
+    return files
+
+
+def merge_files(files: Sequence[Path], target: Path) -> None:
+    """Writes the sum of profiles. At most two files are open at a time."""
+    added_up(files).save(target)
+
+
+def added_up(files: Sequence[Path]) -> Profile:
+    """The first profile, to which the others are added chunk by chunk."""
     profile = Profile.load(files[0])
     for file in files[1:]:
         profile.merge_file(file)
-    inputs = {"profiles": len(files)} | _added_inputs([Path(path) for path in paths])
-    return profile, summary_of(profile, inputs, {}, _detector_of(profile))
+    return profile
 
 
-def _detector_of(profile: Profile) -> Detector | None:
-    """The one that the profile was made with, if it is the package's own: others are not at hand."""
-    own = Detector.default()
-    return own if profile.configuration.detector == own.digest else None
+def expand_shards(paths: Sequence[str | PathLike[str]]) -> tuple[list[Path], dict[str, Any] | None]:
+    """Profiles and folders of results, with the finished shards of a folder in its place, and what is to be said of all
+    shards: `planned`, `finished`, `missing` (a dict each, of `folder`, `shard`, `name`, `files`, `bytes`); None where
+    there are none.
+    """
+    parts: list[Path] = []
+    planned, missing = 0, []
+    for path in map(Path, paths):
+        if not (path / PLAN).exists():
+            parts.append(path)
+            continue
+        for shard in PlanRecord.read(path).shards:
+            planned += 1
+            if not shard.is_finished(path):
+                missing.append({"folder": str(path), "shard": shard.index, **_without_index(shard)})
+            elif shard.files:
+                parts.append(shard.folder(path))
+    if planned and not parts:
+        raise InputError(f"none of the {planned} shards in {', '.join(map(str, paths))} is finished")
+    about = {"planned": planned, "finished": planned - len(missing), "missing": missing}
+    return parts, about if planned else None
+
+
+def _without_index(shard: ShardRecord) -> dict[str, Any]:
+    return {"name": shard.name, "files": shard.files, "bytes": shard.bytes}
 
 
 def write_merged(
     out: str | PathLike[str], profile: Profile, summary: dict[str, Any], paths: Sequence[str | PathLike[str]]
 ) -> None:
-    """Writes profile.tap, summary.json, bigrams.tap where all of them have one, and a manifest that names the profiles. Raises `FolderError` as a scan does."""
-    folder = OutputFolder(out)
+    """Writes profile.tap, summary.json, report.html, bigrams.tap where all of them have one, and a manifest that names the
+    profiles. Raises `FolderError` as a scan does.
+    """
+    folder = OutputFolder(out, beside_shards=True)
     try:
-        digest = profile.save(folder.partial / "profile.tap")
-        bigrams = [Path(path) / BIGRAMS for path in paths]
-        if all(file.is_file() for file in bigrams):
-            merge_profiles(bigrams)[0].save(folder.partial / BIGRAMS)
-        folder.write_json("summary.json", summary)
-        names = [str(path) for path in paths]
-        folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": names})
-        folder.commit()
+        commit_merged(folder, profile, summary, paths)
     except BaseException:
         folder.discard()
         raise
 
 
+def commit_merged(
+    folder: OutputFolder, profile: Profile, summary: dict[str, Any], paths: Sequence[str | PathLike[str]]
+) -> None:
+    """`write_merged` into a folder that is claimed."""
+    reports = can_report()
+    digest = profile.save(folder.partial / PROFILE)
+    bigrams = [path / BIGRAMS for path in expand_shards(paths)[0]]
+    if all(file.is_file() for file in bigrams):
+        added_up(bigrams).save(folder.partial / BIGRAMS)
+    folder.write_json(SUMMARY, summary)
+    manifest = {"schema": MANIFEST_SCHEMA, "profile_digest": digest, "profiles": [str(path) for path in paths]}
+    page = _page(summary, profile, manifest) if reports else None
+    if page is not None:
+        with folder.file(REPORT) as stream:
+            stream.write(page)
+    folder.write_json(MANIFEST, manifest)
+    folder.commit()
+
+
+def _page(summary: dict[str, Any], profile: Profile, manifest: dict[str, Any]) -> bytes | None:
+    def made() -> bytes:
+        from textassay.report.scan_page import ScanFindings, scan_page
+
+        detector = package_detector_of(profile)
+        return scan_page(ScanFindings(summary, profile, (), manifest, (), detector=detector))
+
+    return page_or_warning(made)
+
+
 def profile_file(path: Path) -> Path:
     """A `.tap` file, or the one in a folder that scan wrote. Raises `InputError` where there is none."""
-    file = path / "profile.tap" if path.is_dir() else path
+    file = path / PROFILE if path.is_dir() else path
     if not file.exists():
         raise InputError(f"{file}: no such profile")
     return file
@@ -83,7 +201,7 @@ def _added_inputs(paths: Sequence[Path]) -> dict[str, Any]:
 def _inputs_beside(path: Path) -> dict[str, Any]:
     """The inputs that the summary in a scan's folder names; nothing for a bare profile."""
     try:
-        content = json.loads((path / "summary.json").read_bytes())
+        content = json.loads((path / SUMMARY).read_bytes())
         return dict(content["inputs"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}

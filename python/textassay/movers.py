@@ -91,10 +91,6 @@ class Movers:
         """The k types that add most to `jsd_bits`."""
         return self._best(self._bits, k)
 
-    def strongest(self, k: int) -> list[Mover]:
-        """The k types of greatest |z|."""
-        return self._best(np.abs(self._scores), k)
-
     def _best(self, scores: Floats, k: int) -> list[Mover]:
         """The k types whose pairs have the highest scores, of those above 0. Types of one pair come in the order of their
         bytes, and so few of many are taken without a look at the others' names.

@@ -15,7 +15,7 @@ from textassay.errors import UsageError
 from textassay.inputs import PARQUET_SUFFIX, SHARD_SUFFIXES, Input
 from textassay.texts import string_buffers
 
-_MAGIC = b"PAR1"
+MAGIC = b"PAR1"
 
 _PIECE_BYTES = 1 << 21
 """Rows are handed over in pieces of about this size, and decoded in steps of a part of it."""
@@ -43,6 +43,9 @@ def sources_of(
     Raises `UsageError` where there is one, and no pyarrow.
     """
     of_rows = [is_parquet(file) for file in files]
+    for file, has_rows in zip(files, of_rows, strict=True):
+        if has_rows and file.is_remote:
+            raise UsageError(f"{file.name}: Parquet is read from files: copy it here first")
     if any(of_rows):
         if find_spec("pyarrow") is None:
             name = files[of_rows.index(True)].name
@@ -62,7 +65,7 @@ def is_parquet(file: Input) -> bool:
         return file.name.endswith(PARQUET_SUFFIX)
     try:
         with open(file.source, "rb") as stream:
-            return stream.read(len(_MAGIC)) == _MAGIC
+            return stream.read(len(MAGIC)) == MAGIC
     except OSError:
         return False  # the scan will say what is wrong
 

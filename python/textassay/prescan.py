@@ -13,6 +13,7 @@ from textassay import _backend
 from textassay.configuration import VERDICT_SIGNALS
 from textassay.errors import InputError, UsageError
 from textassay.inputs import Input
+from textassay.parquet import is_parquet
 from textassay.scan_folder import BATCH_COLUMNS, PLACES, TEXT_COLUMNS, ScanFolder, ScannedInput
 from textassay.scanning import Progress, has_pyarrow, scan
 from textassay.signals import ANCHOR_SIGNALS, DETECTOR_SIGNALS
@@ -34,10 +35,12 @@ def check_options(
 
 
 def check_readable_twice(files: Sequence[Input]) -> None:
-    """Raises `InputError` on pipes."""
+    """Raises `InputError` on pipes, and on Parquet, which has no lines."""
     for file in files:
         if isinstance(file.source, int) or file.size is None:
             raise InputError(f"{file.name}: wanted a file, which can be read twice")
+        if is_parquet(file):
+            raise InputError(f"{file.name}: wanted lines of JSON, found Parquet")
 
 
 @contextmanager

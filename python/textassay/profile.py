@@ -15,6 +15,7 @@ from textassay.detector import DetectorChoice, as_detector
 from textassay.distribution import describe
 from textassay.lexicon import Lexicon
 from textassay.provenance_tables import describe_provenance
+from textassay.report import has_report
 from textassay.sampled import estimated_spectrum, sketched, tokens_of
 from textassay.spectrum import Figure, Spectrum, figures, rarefaction_sizes, rarefied_types, spectrum_table
 from textassay.tap_reader import read_profile
@@ -147,6 +148,14 @@ class Profile:
         totals = self.totals()
         tokens = f"{totals['n_tokens']} {self.configuration.tokens} tokens"
         return f"<Profile of {totals['n_documents']} documents, {tokens}, {'exact' if self.is_exact else 'bounded'}>"
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks; None without jinja2 and matplotlib, and then `repr` is shown."""
+        if not has_report():
+            return None
+        from textassay.report.notebook import profile_html
+
+        return profile_html(self)
 
     def totals(self) -> dict[str, int]:
         """`n_documents`, `n_tokens`, `n_bytes`, `n_chars`, `n_sentences`, `n_replaced`, `n_batches`."""

@@ -7,43 +7,68 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from textassay import _backend
-from textassay.anchor.anchor import Anchor, as_anchor
+from textassay.anchor.anchor import Anchor
 from textassay.batches import Batches
 from textassay.checkpoint import SECONDS, Checkpoints, Kept
-from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, check_limits, configure, verdicts_of
-from textassay.cpus import usable_cpus
-from textassay.detector import Detector, DetectorChoice, as_detector
-from textassay.documents import DocumentSink, MemoryDocuments, NoDocuments, WrittenDocuments, column_kinds
+from textassay.configuration import BATCH_TOKENS, MAX_TYPES, configure
+from textassay.detector import DetectorChoice
+from textassay.documents import (
+    DocumentSink,
+    JsonRows,
+    MemoryDocuments,
+    NoDocuments,
+    ParquetRows,
+    WrittenDocuments,
+    column_kinds,
+    file_name,
+)
+from textassay.dolma_attributes import FOLDER as ATTRIBUTES
+from textassay.dolma_attributes import DolmaRows, attribute_paths
 from textassay.errors import FolderError, OutputError, OutputWarning, ScanInterrupted, UsageError
-from textassay.fields import parse_field
-from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.folder import (
+    BATCHES_JSON,
+    BATCHES_PARQUET,
+    BIGRAMS,
+    ERRORS,
+    MANIFEST,
+    MANIFEST_SCHEMA,
+    PROFILE,
+    REPORT,
+    SUMMARY,
+    OutputFolder,
+)
 from textassay.inputs import DIGEST_KIND, Input, digest_of, resolve_inputs
 from textassay.lexicon import Lexicon
+from textassay.metrics import flat_metrics
 from textassay.parquet import sources_of
 from textassay.profile import Profile
-from textassay.provenance import ProvenanceRules, labelled_by
+from textassay.provenance import ProvenanceRules
+from textassay.remote import Feed
+from textassay.report import can_report, has_report, page_or_warning
+from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG, ScanSettings, check_settings
 from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
+from textassay.suspects import Suspects
 from textassay.table import Table
-from textassay.tokenizer import Tokenizer, TokenizerChoice, as_tokenizer, counted_tokens
+from textassay.tokenizer import TokenizerChoice
 
-MAX_RECORD_BYTES = 64 << 20
-MAX_WINDOW_LOG = 27
-MAX_TEXT_FIELDS = 63
 POLL_SECONDS = 0.1
 STOP_SECONDS = 3.0
 """A scan that is asked to stop commits its state if that takes no longer; otherwise the last commit holds."""
 ERRORS_SPOOL = "errors.spool"
+SUSPECTS_KEPT = 20
+SUSPECT_SIGNALS = ("synthetic_probability", "perplexity", "entropy_bits", "mattr", "burstiness", "marker_rate")
+ERRORS_SHOWN = 30
 
-DocumentsChoice = Literal["auto", "parquet", "jsonl", "memory", "none"]
+DocumentsChoice = Literal["auto", "parquet", "jsonl", "dolma", "memory", "none"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +81,16 @@ class Progress:
     bytes_total: int | None
     bytes: int
     documents: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a scan does on the way; `scan` says what these are. Results do not depend on it."""
+
+    on_progress: Callable[[Progress], None] | None = None
+    restart: bool = False
+    checkpoint_seconds: float | None = SECONDS
+    should_stop: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +115,8 @@ class ScanResult:
     def documents(self) -> Table | None:
         """A row per document; `file` is a position in `inputs`. None where they were not asked for.
 
-        With `documents="memory"` they are here, otherwise they are read from the files in `out`.
+        With `documents="memory"` they are here, otherwise they are read from the files in `out`; attributes for dolma
+        are not read.
         """
         if isinstance(self._documents, MemoryDocuments):
             return self._documents.table()
@@ -97,6 +133,18 @@ class ScanResult:
     def errors(self) -> list[dict[str, Any]]:
         """Malformed records and damaged files: `file`, `line`, `byte_offset`, `reason`."""
         return [json.loads(line) for _, block in self._errors.blocks() for line in block.splitlines()]
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks; None without jinja2 and matplotlib, and then `repr` is shown."""
+        if not has_report():
+            return None
+        from textassay.report.notebook import scan_html
+
+        return scan_html(self.summary)
+
+    def flat(self) -> dict[str, float]:
+        """The summary's figures by dotted path, for MLflow's `log_metrics` or W&B's `log`: `metrics.flat_metrics`."""
+        return flat_metrics(self.summary)
 
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """Whether a file was damaged, or more records were malformed than the budget allows.
@@ -127,6 +175,7 @@ def scan(
     threads: int | None = None,
     documents: DocumentsChoice = "auto",
     bigrams: bool = False,
+    report: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
     restart: bool = False,
     checkpoint_seconds: float | None = SECONDS,
@@ -134,13 +183,14 @@ def scan(
 ) -> ScanResult:
     """Scans shards, JSONL (plain, zstd, gzip) or Parquet, and returns their profile with its views.
 
-    `inputs` are files, folders, globs, `@list`, `-` (see `inputs.resolve_inputs`). With `out`, summary.json,
-    profile.tap, documents/, batches, errors.jsonl and manifest.json are written there, whole or not at all; without
-    it nothing is written. `documents` says what becomes of the rows of documents: "parquet", "jsonl"
-    (zstd-compressed), "none", "memory" (into `ScanResult.documents`), or "auto": Parquet if pyarrow is installed,
-    else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
-    perplexity, oov_rate and tail_share. tokens="bpe" counts the ids that the `tokenizer` (or the path of its
-    tokenizer.json) makes of a text, instead of words. The `detector`, the package's own if not another one, its folder or None, adds
+    `inputs` are files, folders, globs, `@list`, `-`, URLs (see `inputs.resolve_inputs`). With `out`, summary.json,
+    profile.tap, documents/, batches, errors.jsonl, manifest.json and, unless `report` is False, report.html (which needs
+    jinja2 and matplotlib) are written there, whole or not at all; without it nothing is written.
+    `documents` says what becomes of the rows of documents: "parquet", "jsonl"
+    (zstd-compressed), "dolma" (attributes for the Dolma toolkit), "none", "memory" (into `ScanResult.documents`), or
+    "auto": Parquet if pyarrow is installed, else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
+    perplexity, oov_rate and tail_share. tokens="bpe" counts the ids that the `tokenizer` (or the path of its tokenizer.json)
+    makes of a text, instead of words. The `detector`, the package's own if not another one, its folder or None, adds
     synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
     where none matches, the detector's verdict does (docs/provenance.md). With `bigrams` the inputs are read a second
     time, for a profile of 2-grams (`ScanResult.bigrams`; in `out` bigrams.tap), which `compare` looks for. `threads` defaults to the CPUs that this process may use.
@@ -155,71 +205,60 @@ def scan(
     stopping all threads.
     """
     started = time.perf_counter(), time.process_time()
-    used_anchor = as_anchor(anchor)
-    looking = as_detector(detector, tokens, lexicon)
-    using = as_tokenizer(tokenizer, tokens)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking, using)
-    fields = [parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields)]
-    if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
-        raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
-    rules = ProvenanceRules.load(provenance) if isinstance(provenance, (str, PathLike)) else provenance
-    verdicts = verdicts_of(looking, configuration.signals)
-    if rules is not None:
-        configuration = replace(configuration, provenance=labelled_by(rules, verdicts))
-        if len(fields) + len(rules.fields) > MAX_TEXT_FIELDS:
-            raise UsageError(f"{len(fields)} text fields and {len(rules.fields)} of rules: wanted {MAX_TEXT_FIELDS}")
-    if entropy_floor is not None and not entropy_floor >= 0:
-        raise UsageError(f"entropy_floor={entropy_floor}: wanted bits, from 0")
-    used_threads = usable_cpus() if threads is None else threads
-    check_limits(tokens, max_record_bytes=max_record_bytes, max_window_log=max_window_log, threads=used_threads)
-    files = resolve_inputs(inputs)
-    if bigrams and (tokens != "word" or any(file.size is None for file in files)):
-        raise UsageError("2-grams are counted in a second pass over words: wanted tokens=word, and files, not a pipe")
-    options = {
-        "signals": list(configuration.signals),
-        **counted_tokens(tokens, using),
-        "text_fields": fields,
-        "id_field": parse_field(id_field),
-        "markers": used.phrases,
-        "anchor": None if used_anchor is None else used_anchor.for_backend,
-        "detector": None if looking is None else looking.for_backend(),
-        "batch_tokens": batch_tokens,
-        "max_types": max_types,
-        "max_record_bytes": max_record_bytes,
-        "max_window_log": max_window_log,
-        "threads": used_threads,
-        "provenance": _labelling(rules, verdicts, files),
-    }
-    form = _document_form(documents, out is not None)
-    if checkpoint_seconds is not None and not checkpoint_seconds >= 0:
-        raise UsageError(f"checkpoint_seconds={checkpoint_seconds}: wanted seconds, from 0")
-    seconds = None if form == "memory" or any(file.size is None for file in files) else checkpoint_seconds
-    job = _Job(files, configuration, entropy_floor, form, used_anchor, looking, bigrams, should_stop, using)
+    settings = check_settings(
+        signals=signals,
+        tokens=tokens,
+        text_fields=text_fields,
+        id_field=id_field,
+        lexicon=lexicon,
+        anchor=anchor,
+        detector=detector,
+        tokenizer=tokenizer,
+        provenance=provenance,
+        batch_tokens=batch_tokens,
+        entropy_floor=entropy_floor,
+        max_types=max_types,
+        max_record_bytes=max_record_bytes,
+        max_window_log=max_window_log,
+        threads=threads,
+        documents=document_form(documents, out is not None),
+        bigrams=bigrams,
+        report=report,
+    )
+    course = Course(on_progress, restart, checkpoint_seconds, should_stop)
+    return scan_files(resolve_inputs(inputs, allow_remote=True), settings, out, course, started)
+
+
+def scan_files(
+    files: Sequence[Input],
+    settings: ScanSettings,
+    out: str | PathLike[str] | None = None,
+    course: Course = Course(),
+    started: tuple[float, float] | None = None,
+) -> ScanResult:
+    """`scan`, of files that are known and with settings that are checked. `started` are the times, of the wall and of the
+    CPU, from which on its performance counts.
+    """
+    if settings.bigrams and any(file.size is None for file in files):
+        raise UsageError("2-grams are counted in a second pass: wanted files, not a pipe")
+    if course.checkpoint_seconds is not None and not course.checkpoint_seconds >= 0:
+        raise UsageError(f"checkpoint_seconds={course.checkpoint_seconds}: wanted seconds, from 0")
+    job = _Job(files, settings, course)
     try:
-        job.claim(out, options, seconds, restart)
-        result = job.run(options, on_progress, started)
+        job.claim(out)
+        return job.run(started or (time.perf_counter(), time.process_time()))
     except BaseException as error:
         job.abandon()
         if isinstance(error, OSError) and out is not None:
             raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
         raise
-    return result
 
 
-def _labelling(
-    rules: ProvenanceRules | None, verdicts: Detector | None, files: Sequence[Input]
-) -> dict[str, Any] | None:
-    if rules is None and verdicts is None:
-        return None
-    suspicion = "" if verdicts is None else verdicts.suspicion
-    return (rules or ProvenanceRules([])).for_inputs([file.name for file in files], suspicion)
-
-
-def _document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
+def document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
     """What "auto" means here. Raises `UsageError` where the choice cannot be had."""
-    if choice not in ("auto", "parquet", "jsonl", "memory", "none"):
-        raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, memory or none")
-    if choice in ("parquet", "jsonl") and not has_out:
+    if choice not in get_args(DocumentsChoice):
+        raise UsageError(f"documents={choice!r}: wanted auto, parquet, jsonl, dolma, memory or none")
+    if choice in ("parquet", "jsonl", "dolma") and not has_out:
         raise UsageError(f"documents={choice!r} needs a folder to write to")
     if choice == "parquet" and not has_pyarrow():
         raise UsageError("documents='parquet' needs pyarrow: pip install 'textassay[arrow]'")
@@ -241,47 +280,39 @@ def has_pyarrow() -> bool:
 class _Job:
     """One scan: takes the backend's events apart, keeps what they carry, writes it."""
 
-    def __init__(
-        self,
-        files: Sequence[Input],
-        configuration: Configuration,
-        floor: float | None,
-        form: DocumentsChoice,
-        anchor: Anchor | None,
-        detector: Detector | None,
-        wants_bigrams: bool,
-        should_stop: Callable[[], bool] | None,
-        tokenizer: Tokenizer | None,
-    ) -> None:
+    def __init__(self, files: Sequence[Input], settings: ScanSettings, course: Course) -> None:
         self.files = files
-        self.wants_bigrams = wants_bigrams
-        self.tokenizer = tokenizer
-        self.detector = detector
-        self.anchor = anchor
+        self.settings = settings
+        self.configuration = settings.configuration
+        self.course = course
+        columns = ["byte_offset", *(name for name in SUSPECT_SIGNALS if name in self.configuration.signals)]
+        verdicts = None if settings.documents == "none" else settings.verdicts
+        self.suspects = None if verdicts is None else Suspects(verdicts, SUSPECTS_KEPT, columns)
         self.names = [file.name for file in files]
-        self.configuration = configuration
-        self.floor = floor
-        self.form = form
+        self.floor = settings.entropy_floor
+        self.form = settings.documents
         self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
-        self.batches = Batches(configuration.batch_tokens, floor, None)
+        self.batches = Batches(self.configuration.batch_tokens, self.floor, None)
         self.errors = Spool()
+        self.feed: Feed | None = None
         self.running: Any = None
-        self.should_stop = should_stop
         self.folder: OutputFolder | None = None
         self.checkpoints: Checkpoints | None = None
+        self.reports = False
 
-    def claim(
-        self, out: str | PathLike[str] | None, options: Mapping[str, Any], seconds: float | None, restart: bool
-    ) -> None:
-        """The folder for the results, and in it a scan that has not ended if there is one; `seconds`: between commits."""
+    def claim(self, out: str | PathLike[str] | None) -> None:
+        """The folder for the results, and in it a scan that has not ended if there is one."""
         if out is None:
             return
+        self.reports = self.settings.report and can_report()
+        restart, seconds = self.course.restart, self.course.checkpoint_seconds
+        if self.form == "memory" or any(file.size is None or file.is_remote for file in self.files):
+            seconds = None  # pipes cannot be gone on with
         self.folder = OutputFolder(out, keeps_unfinished=restart or seconds is not None)
         if seconds is not None:
-            settings = {**self._settings(options), "bigrams": self.wants_bigrams}
-            self.checkpoints = Checkpoints(self.folder, self.files, settings, restart, seconds)
+            self.checkpoints = Checkpoints(self.folder, self.files, self.settings.described(), restart, seconds)
         elif restart:
             self.folder.clear()
 
@@ -291,38 +322,46 @@ class _Job:
         if self.form == "none" or self.folder is None:
             return NoDocuments()
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
-        folder = self.folder.partial / "documents"
         kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
-        return WrittenDocuments(folder, self.names, kinds, self.form == "parquet", kept.outcomes, kept.parts)
+        done = kept.outcomes, kept.parts
+        if self.form == "dolma":
+            return WrittenDocuments(
+                self.folder.partial / ATTRIBUTES, attribute_paths(self.files), kinds, DolmaRows, *done
+            )
+        suffix, rows = (".parquet", ParquetRows) if self.form == "parquet" else (".jsonl.zst", JsonRows)
+        names = [file_name(file.position, file.name, suffix) for file in self.files]
+        return WrittenDocuments(self.folder.partial / "documents", names, kinds, rows, *done)
 
-    def run(
-        self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None, started: tuple[float, float]
-    ) -> ScanResult:
+    def run(self, started: tuple[float, float]) -> ScanResult:
         kept = Kept() if self.checkpoints is None else self.checkpoints.kept
         counted = self._take_up(kept)
-        values = (options["provenance"] or {}).get("fields", ())
-        sources = sources_of(self.files, options["text_fields"], options["id_field"], values)
+        values = () if self.settings.rules is None else self.settings.rules.fields
+        self.feed = self._feed(values)
         before = {"begun": kept.begun(), "profile": None if counted is None else counted.state}
         try:
-            self.running = _backend.get().Scan(sources, documents=self.form != "none", **options, **before)
+            self.running = _backend.get().Scan(self.feed.sources, **self.settings.for_backend(self.files), **before)
         except ValueError as error:
             if not kept.open:
                 raise
             raise FolderError(f"{self.folder and self.folder.path}: {error}; --restart begins anew") from error
-        drain(self.running, self.files, self._take, on_progress, self._between, kept.progress())
-        if self.folder is not None and (self.folder.holds_unfinished or self.wants_bigrams):
+        drain(self.running, self.files, self._take, self.course.on_progress, self._between, kept.progress())
+        self.feed.close()
+        if self.folder is not None and (self.folder.holds_unfinished or self.settings.bigrams):
             self._commit_all({}, time.monotonic())
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
-        bigrams = self._count_bigrams(options, on_progress) if self.wants_bigrams else None
+        bigrams = self._count_bigrams() if self.settings.bigrams else None
         inputs = inputs_of(self.names, outcomes)
-        summary = summary_of(profile, inputs, self._batch_figures(), self.detector, self.anchor, self.tokenizer)
-        summary["performance"] = _performance(summary, started, options["threads"])
+        made_with = self.settings.detector, self.settings.anchor, self.settings.tokenizer
+        summary = summary_of(profile, inputs, self._batch_figures(), *made_with)
+        if self.suspects is not None:
+            summary["suspects"] = self.suspects.worst(self.names)
+        summary["performance"] = _performance(summary, started, self.settings.threads)
         if self.folder is not None:
             if bigrams is not None:
                 bigrams.save(self.folder.partial / BIGRAMS)
-            self._write(self.folder, profile, summary, options)
+            self._write(self.folder, profile, summary)
         path = None if self.folder is None else self.folder.path
         sinks = (self.documents, self.batches, self.errors)
         return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks, bigrams)
@@ -337,7 +376,11 @@ class _Job:
             self.batches = Batches(self.configuration.batch_tokens, self.floor, partial, length=lengths["batches"])
             self.errors = Spool(None if partial is None else partial / ERRORS_SPOOL, lengths["errors"])
             self.documents = self._document_sink(kept)
+            if self.suspects is not None and kept.suspects is not None:
+                self.suspects.go_on(kept.suspects, len(self.files))
             counted = None if self.checkpoints is None else self.checkpoints.read_profile()
+        except UsageError:
+            raise
         except (ValueError, FileNotFoundError) as error:
             raise FolderError(f"{partial}: {error}; --restart begins anew") from error
         if counted is not None:
@@ -346,7 +389,7 @@ class _Job:
 
     def _between(self) -> bool:
         """Between two events: commits if it is time for that; whether the scan has ended by that."""
-        if self.should_stop is not None and self.should_stop():
+        if self.course.should_stop is not None and self.course.should_stop():
             self._stop()
         return self.checkpoints is not None and self.checkpoints.is_due() and self._commit()
 
@@ -385,28 +428,38 @@ class _Job:
         open_files = {file: {**state, "digest": self.digests[file]} for file, state in states.items()}
         profile = Profile.from_state(self.configuration, self.running.profile())
         lengths = {"batches": self.batches.sync(), "errors": self.errors.sync()}
-        self.checkpoints.commit(profile, open_files, parts, lengths, began)
+        suspects = None if self.suspects is None else self.suspects.state()
+        self.checkpoints.commit(profile, open_files, parts, lengths, suspects, began)
         self.documents.remove_joined()
 
-    def _count_bigrams(self, options: Mapping[str, Any], on_progress: Callable[[Progress], None] | None) -> Profile:
+    def _feed(self, values: Sequence[Sequence[str]]) -> Feed:
+        sources = sources_of(self.files, self.settings.text_fields, self.settings.id_field, values)
+        return Feed(self.files, self.settings.threads, sources)
+
+    def _count_bigrams(self) -> Profile:
         """The second pass."""
-        sizes = (options["batch_tokens"], options["max_types"])
-        configuration, _ = configure(["n_tokens"], "bigram", *sizes, None)
+        made_with = self.configuration
+        configuration, _ = configure(["n_tokens"], "bigram", made_with.batch_tokens, made_with.max_types, None)
         plain = {"signals": ["n_tokens"], "tokens": "bigram", "markers": (), "provenance": None}
-        plain |= {"anchor": None, "detector": None}
-        sources = [file.source for file in self.files]
-        self.running = _backend.get().Scan(sources, documents=False, **{**options, **plain})
-        drain(self.running, self.files, lambda event: None, on_progress, self._between_bigrams)
+        plain |= {"anchor": None, "detector": None, "documents": False}
+        self.feed = self._feed(())
+        self.running = _backend.get().Scan(self.feed.sources, **{**self.settings.for_backend(self.files), **plain})
+        drain(self.running, self.files, lambda event: None, self.course.on_progress, self._between_bigrams)
+        self.feed.close()
         return Profile.from_state(configuration, self.running.profile())
 
     def _between_bigrams(self) -> bool:
         """The second pass is not gone on with: it begins anew."""
-        if self.should_stop is not None and self.should_stop():
+        if self.course.should_stop is not None and self.course.should_stop():
             raise ScanInterrupted(None if self.checkpoints is None or self.folder is None else self.folder.path)
         return False
 
     def abandon(self) -> None:
         """Stops everything; results of an earlier scan stay as they were, and the state that was committed last."""
+        if self.running is not None:
+            self.running.cancel()
+        if self.feed is not None:
+            self.feed.close()
         if self.running is not None:
             stop(self.running)
         self.documents.abandon()
@@ -421,12 +474,14 @@ class _Job:
         file = event["file"]
         if "documents" in event:
             self.documents.add(file, event["documents"])
+            if self.suspects is not None:
+                self.suspects.add(file, event["documents"])
         if event.get("errors"):
             self.errors.append(file, _error_lines(self.names[file], event["errors"]))
         if "batches" in event:
             self.batches.add(file, event["batches"])
         if "outcome" in event:
-            self._end(file, event["outcome"])
+            self._end(file, self.feed.outcome(file, event["outcome"]))
 
     def _end(self, file: int, outcome: Mapping[str, Any]) -> None:
         self.outcomes[file] = outcome
@@ -445,42 +500,40 @@ class _Job:
             figures |= {"below_floor": self.batches.n_below, "below_floor_short": self.batches.n_below_short}
         return figures | {"worst": self.batches.worst(self.names)}
 
-    def _write(
-        self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> None:
-        digest = profile.save(folder.partial / "profile.tap")
-        folder.write_json("summary.json", summary)
-        with folder.file("errors.jsonl") as stream:
+    def _write(self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any]) -> None:
+        digest = profile.save(folder.partial / PROFILE)
+        folder.write_json(SUMMARY, summary)
+        with folder.file(ERRORS) as stream:
             for _, block in self.errors.blocks():
                 stream.write(block)
         if self.form == "jsonl" or not has_pyarrow():
-            with folder.file("batches.jsonl.zst") as stream:
+            with folder.file(BATCHES_JSON) as stream:
                 self.batches.write_json(stream, self.names)
         else:
-            with folder.file("batches.parquet") as stream:
+            with folder.file(BATCHES_PARQUET) as stream:
                 self.batches.write_parquet(stream, self.names)
-        folder.write_json(MANIFEST, self._manifest(options, digest))
+        manifest = self._manifest(digest)
+        if self.reports:
+            self._write_report(folder, profile, summary, manifest)
+        folder.write_json(MANIFEST, manifest)
         folder.commit()
 
-    def _settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All that the results depend on."""
-        settings = {
-            name: value
-            for name, value in options.items()
-            if name not in ("markers", "anchor", "detector", "encoder", "provenance", "threads")
-        }
-        return settings | {
-            "tokens": self.configuration.tokens,
-            "tokenizer": self.configuration.tokenizer,
-            "markers": self.configuration.markers,
-            "anchor": self.configuration.anchor,
-            "detector": self.configuration.detector,
-            "provenance": self.configuration.provenance,
-            "entropy_floor": self.floor,
-            "documents": self.form,
-        }
+    def _write_report(
+        self, folder: OutputFolder, profile: Profile, summary: Mapping[str, Any], manifest: Mapping[str, Any]
+    ) -> None:
+        def made() -> bytes:
+            from textassay.report.scan_page import ScanFindings, scan_page
 
-    def _manifest(self, options: Mapping[str, Any], profile_digest: str) -> dict[str, Any]:
+            errors = [json.loads(line) for line in self.errors.first_lines(ERRORS_SHOWN)]
+            looked_with = self.settings.anchor, self.settings.detector
+            return scan_page(ScanFindings(summary, profile, self.batches.tables(), manifest, errors, *looked_with))
+
+        page = page_or_warning(made)
+        if page is not None:
+            with folder.file(REPORT) as stream:
+                stream.write(page)
+
+    def _manifest(self, profile_digest: str) -> dict[str, Any]:
         paths = self.documents.paths if isinstance(self.documents, WrittenDocuments) else None
         inputs = [
             {
@@ -488,14 +541,14 @@ class _Job:
                 "size": file.size,
                 "mtime_ns": file.mtime_ns,
                 "digest": self.digests[index],
-                "documents": None if paths is None else f"documents/{paths[index].name}",
+                "documents": None if paths is None else str(paths[index].relative_to(self.folder.partial)),
                 "outcome": self.outcomes[index],
             }
             for index, file in enumerate(self.files)
         ]
         return {
             "schema": MANIFEST_SCHEMA,
-            "settings": self._settings(options),
+            "settings": self.settings.described(),
             "profile_digest": profile_digest,
             "digest_kind": DIGEST_KIND,
             "inputs": inputs,

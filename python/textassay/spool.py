@@ -68,3 +68,12 @@ class Spool:
     def _note(self, file: int, size: int) -> None:
         self._index.append((file, self._end + _HEADER.size, size))
         self._end += _HEADER.size + size
+
+    def first_lines(self, n: int) -> list[bytes]:
+        """Up to n lines of text, where blocks are such."""
+        lines: list[bytes] = []
+        for _, block in self.blocks():
+            lines += block.splitlines()[: n - len(lines)]
+            if len(lines) == n:
+                break
+        return lines

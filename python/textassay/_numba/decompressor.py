@@ -9,11 +9,11 @@ from textassay._numba.frames import Damage, Decoder, Source
 class Decompressor:
     """The uncompressed bytes of a file (zstd, gzip, plain), as a scan decodes them."""
 
-    def __init__(self, path: bytes, *, max_window_log: int = 27) -> None:
-        """Raises OSError where the file cannot be read, ValueError on a window out of range."""
+    def __init__(self, source: int | bytes, *, max_window_log: int = 27) -> None:
+        """Of a path, or of an open file descriptor, which stays open. Raises OSError where the file cannot be read, ValueError on a window out of range."""
         if not 10 <= max_window_log <= 31:
             raise ValueError(f"max_window_log: wanted 10 to 31, got {max_window_log}")
-        self._source = Source(path)
+        self._source = Source(source)
         self._pieces = Decoder(self._source, max_window_log).pieces()
         self._piece = np.zeros(0, np.uint8)
         self._damage = ""

@@ -185,6 +185,12 @@ class _Lines:
         for place, reason in enumerate(REASONS):
             self.state[BY_REASON + place] = self._begun["malformed_by_reason"].get(reason, 0)
 
+    def progress(self) -> tuple[int, int]:
+        """Bytes and documents counted; while what another scan has counted is read again, those."""
+        if self._is_replaying:
+            return self._begun["end"], self._begun["documents"]
+        return self.bytes, int(self.state[DOCUMENTS])
+
     def place(self) -> State | None:
         """How far the file has been counted, but for where to read on; None: not at all."""
         if self._is_replaying:
@@ -569,7 +575,7 @@ def _scan_file(shared: _Shared, lines: _Lines, number: int, path: bytes | int) -
     with source:
         decoder = Decoder(source, shared.options.max_window_log, begins[0], known.get("format"))
         damage = None
-        seen = (source.offset, lines.bytes, int(lines.state[DOCUMENTS]))
+        seen = (source.offset, *lines.progress())
         try:
             for piece in decoder.pieces():
                 lines.add(piece)
@@ -611,7 +617,7 @@ def _scan_rows(shared: _Shared, lines: _Lines, number: int, reader: Any) -> None
         return _end_file(shared, number, _outcome(lines, _End("unreadable", reason, reader.format)))
     if begun is not None:
         reader.skip(begun["begin_line"])
-    seen = (0, lines.bytes, int(lines.state[DOCUMENTS]))
+    seen = (0, *lines.progress())
     while isinstance(columns := reader.read(), list):
         lines.add_rows(columns)
         seen = _count_progress(shared, lines, reader.position, seen)
@@ -649,7 +655,7 @@ class _End(NamedTuple):
 def _count_progress(shared: _Shared, lines: _Lines, offset: int, seen: tuple[int, int, int]) -> tuple[int, int, int]:
     if shared.cancelled.is_set():
         raise _Cancelled
-    now = (offset, lines.bytes, int(lines.state[DOCUMENTS]))
+    now = (offset, *lines.progress())
     compressed, uncompressed, documents = (new - old for new, old in zip(now, seen))
     shared.count(bytes_compressed=compressed, bytes=uncompressed, documents=documents)
     return now

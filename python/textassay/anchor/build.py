@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textassay import _backend
 from textassay.anchor.file import AnchorWriter
@@ -21,16 +20,23 @@ from textassay.anchor.vocabulary import Vocabulary, vocabulary_of
 from textassay.atomic import sync_folder
 from textassay.configuration import MAX_TYPES, VERDICT_SIGNALS
 from textassay.cpus import usable_cpus
-from textassay.detector import Detector, DetectorChoice, as_detector, pairs_of
+from textassay.detector import DetectorChoice, as_detector, pairs_of
 from textassay.errors import OutputError, UsageError
 from textassay.fields import parse_field
+from textassay.inputs import resolve_inputs
 from textassay.lexicon import default_lexicon
 from textassay.parquet import sources_of
-from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
+from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG, check_settings
+from textassay.scanning import Course, Progress, ScanResult, drain, scan_files, stop
+from textassay.suspects import Suspects
 
 MIN_COUNT = 2
 TAIL_MASS = 0.05
 MEMORY = 1 << 30
+SUSPECTS_KEPT = 1000
+
+DOCUMENT_SIGNALS = ("n_tokens", "entropy_bits", "mattr", "burstiness")
+"""What the profile of an anchor's text tells of its documents, beside `synthetic_logit`: where human ones lie."""
 
 
 def build_anchor(
@@ -67,16 +73,16 @@ def build_anchor(
     used_threads = usable_cpus() if threads is None else threads
     looking = as_detector(detector, "word", None)
     reading = {"text_fields": fields, "id_field": id_field, "max_types": max_types, "threads": used_threads}
-    signals = ("n_tokens",) if looking is None else VERDICT_SIGNALS
+    signals = DOCUMENT_SIGNALS if looking is None else {*DOCUMENT_SIGNALS, *VERDICT_SIGNALS}
     try:
         with partial_folder(Path(out)) as folder:
-            result = scan(
-                inputs, signals=signals, detector=looking, documents="none", on_progress=on_progress, **reading
-            )
-            if any(file.size is None for file in result.inputs):
+            files = resolve_inputs(inputs)
+            if any(file.size is None for file in files):
                 raise UsageError("an anchor is built in two passes: wanted files, found a pipe")
+            settings = check_settings(signals=signals, detector=looking, **reading)
+            result = scan_files(files, settings, course=Course(on_progress))
             vocabulary = vocabulary_of(result.profile, min_count, tail_mass)
-            suspects = None if looking is None else Suspects(looking)
+            suspects = None if looking is None else Suspects(looking, SUSPECTS_KEPT)
             _count_ngrams(result, vocabulary, folder, fields, used_threads, memory, suspects)
             with (folder / "anchor").open("wb") as stream:
                 _write(
@@ -112,14 +118,14 @@ def _count_ngrams(
     fields: Sequence[str],
     threads: int,
     memory: int,
-    suspects: "Suspects | None",
+    suspects: Suspects | None,
 ) -> None:
     """The second pass: runs of counts and of fingerprints into `folder`."""
     backend = _backend.get()
     text_fields = [parse_field(path) for path in fields]
     running = backend.Scan(
         sources_of(first.inputs, text_fields),
-        signals=list(first.profile.configuration.signals),
+        signals=["n_tokens"] if suspects is None else list(VERDICT_SIGNALS),
         markers=default_lexicon().phrases,
         detector=None if suspects is None else suspects.detector.for_backend(),
         text_fields=text_fields,
@@ -151,47 +157,17 @@ def _count_ngrams(
         raise UsageError("the inputs changed while they were read: the second pass found other documents")
 
 
-class Suspects:
-    """Documents of the anchor that resemble synthetic text: how many, and the `KEPT` that do so most."""
-
-    KEPT = 1000
-
-    def __init__(self, detector: Detector) -> None:
-        self.detector = detector
-        self.n_judged = self.n_suspected = 0
-        self._rows: list[tuple[float, int, int, int]] = []
-
-    def add(self, file: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        """The rows of a scan's event."""
-        found = np.flatnonzero(self.detector.suspects(columns))
-        self.n_judged += int(np.count_nonzero(~np.isnan(columns["synthetic_logit"])))
-        self.n_suspected += len(found)
-        places = (columns[name][found].tolist() for name in ("line", "n_tokens"))
-        self._rows += zip((-columns["synthetic_logit"][found]).tolist(), [file] * len(found), *places, strict=True)
-        if len(self._rows) > 4 * self.KEPT:
-            self._forget()
-
-    def _forget(self) -> None:
-        """The order has no ties, so what is left does not depend on how the events came."""
-        self._rows.sort()
-        del self._rows[self.KEPT :]
-
-    def report(self, result: ScanResult) -> dict[str, Any]:
-        """For the header of an anchor of which this was the first pass."""
-        self._forget()
-        names = [file.name for file in result.inputs]
-        worst = [
-            {"file": names[f], "line": line, "synthetic_logit": -low, "n_tokens": n} for low, f, line, n in self._rows
-        ]
-        return {
-            "detector": self.detector.name,
-            "digest": self.detector.digest,
-            "fpr": self.detector.fpr,
-            "n_judged": self.n_judged,
-            "n_suspected": self.n_suspected,
-            "logits": pairs_of(result.profile.histogram("synthetic_logit")),
-            "worst": worst,
-        }
+def _suspects_report(suspects: Suspects, result: ScanResult) -> dict[str, Any]:
+    """For the header of an anchor of which `result` was the first pass."""
+    return {
+        "detector": suspects.detector.name,
+        "digest": suspects.detector.digest,
+        "fpr": suspects.detector.fpr,
+        "n_judged": suspects.n_judged,
+        "n_suspected": suspects.n_suspected,
+        "logits": pairs_of(result.profile.histogram("synthetic_logit")),
+        "worst": suspects.worst([file.name for file in result.inputs]),
+    }
 
 
 def _header(
@@ -214,7 +190,7 @@ def _header(
             {"name": file.name, "size": file.size, "documents": outcome["documents"], "bytes": outcome["bytes"]}
             for file, outcome in zip(result.inputs, result.outcomes, strict=True)
         ],
-        "suspects": None if suspects is None else suspects.report(result),
+        "suspects": None if suspects is None else _suspects_report(suspects, result),
     }
 
 

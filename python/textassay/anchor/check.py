@@ -16,7 +16,8 @@ from textassay.errors import AnchorError, UsageError
 from textassay.fields import parse_field
 from textassay.inputs import Input, resolve_inputs
 from textassay.parquet import sources_of
-from textassay.scanning import MAX_RECORD_BYTES, MAX_TEXT_FIELDS, MAX_WINDOW_LOG, Progress, drain, stop
+from textassay.scan_settings import MAX_RECORD_BYTES, MAX_TEXT_FIELDS, MAX_WINDOW_LOG
+from textassay.scanning import Progress, drain, stop
 from textassay.summary import inputs_of
 
 SCHEMA = "textassay.anchor-check/1"

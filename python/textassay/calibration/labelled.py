@@ -4,9 +4,6 @@ A scan measures and accounts for the input; a second pass takes labels, groups a
 took for documents. Everything is put into an order that follows from what the documents hold, not from where they stand.
 """
 
-import gzip
-import io
-import json
 import re
 import tempfile
 import weakref
@@ -20,7 +17,6 @@ from os import PathLike
 from typing import Any, BinaryIO
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
 from textassay.anchor.anchor import Anchor
@@ -29,6 +25,7 @@ from textassay.detector import N_FEATURES, NO_REFERENCE, SUM, Detector, Term
 from textassay.errors import InputError, OutputError, UsageError
 from textassay.fields import parse_field
 from textassay.inputs import Input
+from textassay.records import field_of, name_of, parse_record, read_lines, text_of
 from textassay.scanning import MAX_WINDOW_LOG, Progress, ScanResult, scan
 from textassay.table import Table
 
@@ -43,12 +40,6 @@ MOST_NAMES = 100
 OTHERS = "(others)"
 CHUNK_BYTES = 1 << 24
 SIGNALS = ("n_tokens", "type_token_ratio", "burstiness", "marker_rate", "synthetic_logit")
-SKIP_BYTES = 1 << 20
-BOM = b"\xef\xbb\xbf"
-GZIP = b"\x1f\x8b"
-ZSTD = b"\x28\xb5\x2f\xfd"
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Field = tuple[str, ...]
 
@@ -269,24 +260,22 @@ class _Reading:
 
     def read(self, file: Input, first: int, lines: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
         """The documents at these places of a file; the first is in this row of the scan's table."""
+        assert isinstance(file.source, bytes)  # `read_labelled` refuses pipes
+        places = offsets.tolist()
         try:
-            with _opened(file) as stream:
-                at = 0
-                for row, (line, offset) in enumerate(zip(lines.tolist(), offsets.tolist(), strict=True), first):
-                    _skip(stream, offset - at)
-                    record = stream.readline()
-                    at = offset + len(record)
-                    self._take(row, record, (file.name, line, offset))
-        except (OSError, EOFError, ValueError, zstandard.ZstdError) as error:
+            records = read_lines(file.source, places, MAX_WINDOW_LOG)
+            for row, (record, line, offset) in enumerate(zip(records, lines.tolist(), places, strict=True), first):
+                self._take(row, record, (file.name, line, offset))
+        except InputError as error:
             raise InputError(f"{file.name} cannot be read a second time: {error}") from error
 
     def _take(self, row: int, line: bytes, place: tuple[str, int, int]) -> None:
         try:
-            record = json.loads(line.removeprefix(BOM), object_pairs_hook=_first_wins, parse_int=str, parse_float=str)
-        except RecursionError:
+            record = parse_record(line)
+        except InputError:  # the scan took it for a record: it is nested more deeply than Python's json goes
             self.left_out.add("nested_too_deeply", *place)
             return
-        label = value_of(record, self.fields.label)
+        label = name_of(field_of(record, self.fields.label))
         if label is None:
             self.left_out.add("no_label", *place)
             return
@@ -300,7 +289,7 @@ class _Reading:
         if group is None:
             self.left_out.add("no_group", *place)
             return
-        text = self._text(record)
+        text = text_of(record, self.text_fields).encode()
         self.texts.append(text)
         self.rows.append(row)
         self.synthetic.append(self.fields.sides[label])
@@ -308,23 +297,18 @@ class _Reading:
         # Without groups, equal texts belong together and nothing else.
         self.group_keys.append(key_of(b"group\0" + group.encode() if group else b"text\0" + text))
         for names, known, path in zip(self.names, self.known, (self.fields.source, self.fields.domain), strict=True):
-            name = (value_of(record, path) or "")[:NAME_LENGTH] if path is not None else ""
+            name = (name_of(field_of(record, path)) or "")[:NAME_LENGTH] if path is not None else ""
             names.append(known.setdefault(name, len(known)))
 
     def _group(self, record: Any) -> str | None:
         """Empty: there are no groups. None: this record lacks one."""
         if self.fields.group is None:
             return ""
-        value = value_of(record, self.fields.group)
+        value = name_of(field_of(record, self.fields.group))
         if value is None or self.fields.group_pattern is None:
             return value or None
         match = self.fields.group_pattern.search(value)
         return (match[1] if match.re.groups else match[0]) or None if match else None
-
-    def _text(self, record: Any) -> bytes:
-        values = (value_of(record, path) for path in self.text_fields)
-        text = "\n\n".join(value for value in values if value is not None)
-        return text.encode()
 
     def finish(self, table: Table, inputs: Mapping[str, Any]) -> Labelled:
         if not self.rows:
@@ -355,30 +339,9 @@ class _Reading:
         )
 
 
-def value_of(record: Any, path: Field) -> str | None:
-    """A field as text: a string as it is, numbers as written, true and false; None of anything else."""
-    for part in path:
-        if isinstance(record, dict):
-            record = record.get(part)
-        elif isinstance(record, list) and part.isascii() and part.isdigit() and int(part) < len(record):
-            record = record[int(part)]
-        else:
-            return None
-    if isinstance(record, bool):
-        return "true" if record else "false"
-    if not isinstance(record, str):
-        return None
-    return record if record.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", record)
-
-
 def key_of(data: bytes) -> int:
     """64 bits. Should two texts or groups ever share a key, they would only be kept together."""
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
-
-
-def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a key that is there twice the first counts, as in a scan."""
-    return dict(reversed(pairs))
 
 
 def _sorted_names(codes: NDArray[np.int64], known: Mapping[str, int]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -401,25 +364,3 @@ def _nothing_usable(left_out: LeftOut, fields: LabelledFields) -> str:
         return f"no record has a usable label in the field {where}: found {seen}; {known}"
     reasons = ", ".join(f"{name} ({count:,})" for name, count in left_out.reasons.most_common(5))
     return f"no record has a usable label in the field {where}" + (f": {reasons}" if reasons else "")
-
-
-def _opened(file: Input) -> io.BufferedReader:
-    """The uncompressed stream; the content decides, as in a scan."""
-    stream = open(file.source, "rb")  # noqa: SIM115 (closed with what wraps it)
-    magic = stream.read(4)
-    stream.seek(0)
-    if magic[:2] == GZIP:
-        stream.close()
-        return gzip.open(file.source, "rb")  # type: ignore[return-value]
-    if magic == ZSTD or (len(magic) == 4 and magic[0] & 0xF0 == 0x50 and magic[1:] == b"\x2a\x4d\x18"):
-        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << MAX_WINDOW_LOG)
-        return io.BufferedReader(decompressor.stream_reader(stream, read_across_frames=True), SKIP_BYTES)  # type: ignore[arg-type]
-    return stream
-
-
-def _skip(stream: io.BufferedReader, count: int) -> None:
-    while count > 0:
-        block = stream.read(min(count, SKIP_BYTES))
-        if not block:
-            raise EOFError("it has become shorter")
-        count -= len(block)

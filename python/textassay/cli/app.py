@@ -18,6 +18,7 @@ from textassay.cli.filter import filter_
 from textassay.cli.gate import gate
 from textassay.cli.merge import merge
 from textassay.cli.mix import mix
+from textassay.cli.report import report
 from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
@@ -31,7 +32,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 fine, 1 over a limit, 2 usage or configuration, 3 input damaged or malformed beyond the budget, 4 internal error "
     "or disk full, 130 and 143 interrupted.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -48,6 +48,7 @@ app.command()(reported(mix))
 app.command()(reported(collapse))
 app.command()(reported(simulate))
 app.command()(reported(audit))
+app.command()(reported(report))
 app.command()(reported(bench))
 app.add_typer(anchor, name="anchor")
 app.add_typer(tail, name="tail")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from textassay.cli.errors import DAMAGED, GATE_FAILED, say
+from textassay.cli.metrics import MetricsLabels, MetricsTextfile, metrics_writer
 from textassay.cli.options import Json, MalformedBudget, Quiet, Threads, option, parse_budget, parse_size
 from textassay.cli.progress import ProgressLine
 
@@ -36,6 +37,8 @@ def audit(
     ] = False,
     threads: Threads = None,
     malformed_budget: MalformedBudget = "0",
+    metrics_textfile: MetricsTextfile = None,
+    metrics_label: MetricsLabels = [],  # noqa: B006 (typer copies it)
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -46,6 +49,7 @@ def audit(
     if enforce and floor is None:
         raise UsageError("--enforce: wanted --floor with it")
     budget = parse_budget(malformed_budget)
+    write_metrics = metrics_writer(metrics_textfile, metrics_label)
     with ProgressLine(quiet or as_json, "batches") as progress:
         found = audit_tokens(
             tokens,
@@ -57,6 +61,7 @@ def audit(
             threads=threads,
             on_progress=progress,
         )
+    write_metrics(found.summary)
     if as_json:
         from textassay.folder import json_text
 

@@ -34,6 +34,9 @@ def gate(
     junit: Annotated[
         Path | None, option("junit", "A file for JUnit XML, which CI systems read.", show_default=False)
     ] = None,
+    page: Annotated[
+        Path | None, option("page", "An HTML file to look at, which needs nothing else.", show_default=False)
+    ] = None,
     github_summary: Annotated[
         bool | None,
         typer.Option(
@@ -58,15 +61,18 @@ def gate(
     from textassay.errors import ProfileError, UsageError
     from textassay.folder import json_text
     from textassay.gate_policy import GatePolicy, default_text
+    from textassay.gate_reports import html, markdown
     from textassay.gate_reports import junit as junit_of
-    from textassay.gate_reports import markdown
     from textassay.gating import gate_all, report
+    from textassay.report import require_report
 
     if print_policy:
         sys.stdout.write(default_text())
         return
     if not outs:
         raise UsageError("nothing to gate: wanted folders that scan wrote")
+    if page is not None:
+        require_report()
     summary = os.environ.get(SUMMARY_VARIABLE)
     if github_summary and not summary:
         raise UsageError(f"--github-summary: the variable {SUMMARY_VARIABLE} names no file")
@@ -76,21 +82,23 @@ def gate(
     except ProfileError as error:
         # A scan that meets damage has a result nevertheless; here there is none.
         raise UsageError(str(error)) from error
-    text = json_text(report(results, used))
-    for path, content in ((out, text.encode()), (junit, junit_of(results))):
+    found = report(results, used)
+    text = json_text(found)
+    contents = {out: text.encode, junit: lambda: junit_of(results), page: lambda: html(found)}
+    for path, made in contents.items():
         if path is not None:
             with replacing(path) as stream:
-                stream.write(content)
+                stream.write(made())
     if summary and github_summary is not False:
-        with open(summary, "a", encoding="utf-8") as page:
-            page.write(markdown(results) + "\n")
+        with open(summary, "a", encoding="utf-8") as stream:
+            stream.write(markdown(results) + "\n")
     if as_json:
         sys.stdout.write(text)
     else:
         from textassay.cli.render_gate import print_gate
 
         print_gate(results)
-    for path in (out, junit):
+    for path in contents:
         if path is not None:
             say(f"written to {path}")
     if not all(result.passed for result in results):

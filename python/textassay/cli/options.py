@@ -94,6 +94,7 @@ FalsePositiveRate = Annotated[
 Json = Annotated[bool, option("json", "Print one JSON document instead.")]
 Quiet = Annotated[bool, option("quiet", "No progress.", "-q")]
 Out = Annotated[Path | None, option("out", "Folder for the results.", "-o", show_default=False)]
+NoReport = Annotated[bool, option("no-report", "Write no report.html.")]
 MalformedBudget = Annotated[
     str,
     option("malformed-budget", "Malformed records allowed before the exit code is 3: number, share or percentage."),

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from textassay.clean_text import clean
+from textassay.formatting import clean, clean_path, counted, decimal, number, share, size, two_digits
 from textassay.profile import Profile
 from textassay.signals import is_integer
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
+NARROW = 90
+"""Columns of a terminal below which sparklines are shorter, and rows whole."""
 SHOWN = 5
 SHOWN_PARTS = 10
 SHOWN_POINTS = 8
 NO_BREAK = "\N{NO-BREAK SPACE}"
-
-_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 FIGURE, LABEL, NOTE, GOOD, BAD = "bold", "cyan", "dim", "green", "bold red"
 
@@ -45,45 +45,6 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
 def console() -> Console:
     # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
     return Console(highlight=False)
-
-
-def clean_path(path: str, longest: int = 36) -> str:
-    """A file name fit for a terminal; of a long one the end."""
-    shown = clean(path, len(path) * 10)
-    return shown if len(shown) <= longest else f"…{shown[1 - longest :]}"
-
-
-def number(value: float | None) -> str:
-    """1,234 or 12.3 M; small numbers that are not whole get two digits."""
-    if value is None:
-        return "–"
-    if abs(value) < 9_999.5:
-        return f"{value:,.2f}" if value != round(value) and abs(value) < 99.5 else f"{value:,.0f}"
-    factor, unit = next(pair for pair in _UNITS if abs(value) >= 0.9995 * pair[0])
-    scaled = value / factor
-    digits = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2
-    return f"{scaled:.{digits}f} {unit}"
-
-
-def _two_digits(value: float) -> str:
-    return f"{value:.2g}" if value < 100 else number(value)
-
-
-def counted(value: float | None, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
-
-
-def size(value: float | None) -> str:
-    return "–" if value is None else f"{number(value)}{'' if value >= 10_000 else ' '}B"
-
-
-def decimal(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f} %"
 
 
 def headline(summary: Mapping[str, Any]) -> RenderableType:
@@ -107,7 +68,7 @@ def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
 
     def row(name: str, value: str, note: str, figure: str | None = None) -> None:
         error = errors.get(figure)
-        table.add_row(name, value, f"± {_two_digits(error)}; {note}" if error else note)
+        table.add_row(name, value, f"± {two_digits(error)}; {note}" if error else note)
 
     documents = corpus["n_documents"]
     average = corpus["n_tokens"] / documents if documents else None
@@ -138,13 +99,14 @@ def corpus_table(corpus: Mapping[str, Any]) -> RenderableType:
 
 
 def signal_table(documents: Mapping[str, Mapping[str, Any]], profile: Profile) -> RenderableType:
+    width = SPARK_WIDTH if console().width >= NARROW else SPARK_WIDTH // 2
     columns = (("", LABEL), ("mean", FIGURE, "right"), ("median", "", "right"), ("5 %", NOTE, "right"))
     table = table_of("Documents", *columns, ("95 %", NOTE, "right"), ("distribution", "green"), ("null", NOTE, "right"))
     for name, found in documents.items():
         show = number if is_integer(name) else decimal
         quantiles = [show(found["quantiles"][p]) for p in ("0.5", "0.05", "0.95")]
         nulls = number(found["null"]) if found["null"] else ""
-        table.add_row(name, show(found["mean"]), *quantiles, sparkline(profile.histogram(name)), nulls)
+        table.add_row(name, show(found["mean"]), *quantiles, sparkline(profile.histogram(name), width), nulls)
     return table
 
 
@@ -229,13 +191,11 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
 
 def _fraction_line(found: Mapping[str, Any]) -> Text:
     """The share of synthetic documents that is estimated from all scores, beside the verdicts on single ones."""
-    low, high = share(found["low"]), share(found["high"])
-    line = Text("synthetic  ", LABEL).append(share(found["fraction"]), FIGURE)
-    line.append(
-        f" of {counted(found['n_documents'], 'document')} by the scores of all, 95 % interval {low} to {high}", NOTE
-    )
+    fraction, low, high = (f"{100 * found[name]:.1f}" for name in ("fraction", "low", "high"))
+    line = Text("synthetic  ", LABEL).append(f"{fraction} %", FIGURE)
+    line.append(f" of {counted(found['n_documents'], 'document')} by the scores of all; 95 %: {low}–{high} %", NOTE)
     if found["is_blind"]:
-        line.append("\n           blind below 10 %: no human text of this kind to compare with (--anchor)", NOTE)
+        line.append("\n           blind below 10 %: no human text of its kind was given (--anchor)", NOTE)
     return line
 
 

@@ -1,20 +1,23 @@
 """`textassay scan`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textassay.cli.errors import DAMAGED, INTERRUPTED, StopRequest, say
+from textassay.cli.merge import exit_if_incomplete
+from textassay.cli.metrics import MetricsLabels, MetricsTextfile, metrics_writer
 from textassay.cli.options import (
     DetectorOption,
     FalsePositiveRate,
     IdField,
     Json,
     MalformedBudget,
+    NoReport,
     Out,
     Quiet,
     Signals,
@@ -31,7 +34,7 @@ from textassay.cli.options import (
 from textassay.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from textassay.scanning import ScanResult
+    from textassay.cli.division import Scanned
 
 
 def scan(
@@ -66,10 +69,27 @@ def scan(
     max_record_bytes: Annotated[str, option("max-record-bytes", "Longer records are malformed.")] = "64M",
     max_window: Annotated[str, option("max-window", "Largest zstd window: its logarithm, or a size.")] = "27",
     threads: Threads = None,
-    documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl or none.")] = "auto",
+    documents: Annotated[str, option("documents", "Rows of documents: auto, parquet, jsonl, dolma or none.")] = "auto",
     bigrams: Annotated[
         bool, typer.Option("--bigrams", help="Count 2-grams, too, in a second pass: for compare, into bigrams.tap.")
     ] = False,
+    no_report: NoReport = False,
+    shard: Annotated[
+        str | None,
+        option(
+            "shard", "Scan one of n parts of the inputs, i/n from 0/n, or slurm in a job array; merge adds them up."
+        ),
+    ] = None,
+    engine: Annotated[
+        str, option("engine", "Who runs the parts: local (this process, with --shards) or ray.")
+    ] = "local",
+    shards: Annotated[
+        int | None, option("shards", "Number of parts for an engine; finished ones are not scanned again.", min=1)
+    ] = None,
+    address: Annotated[
+        str | None, option("address", "Of a Ray cluster, as `auto`; without one, Ray is started here.")
+    ] = None,
+    memory: Annotated[str | None, option("memory", "Memory of a Ray worker; the default is estimated.")] = None,
     malformed_budget: MalformedBudget = "0",
     resume: Annotated[
         bool,
@@ -80,50 +100,52 @@ def scan(
     checkpoint_seconds: Annotated[
         float, option("checkpoint-seconds", "Commit the state of the scan so often, besides every 64 files.")
     ] = 60,
+    metrics_textfile: MetricsTextfile = None,
+    metrics_label: MetricsLabels = [],  # noqa: B006
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a corpus. Prints a summary; with -o also writes profile, document rows, batches and errors there."""
-    from textassay import scanning
+    """Measure a corpus. Prints a summary; with -o also writes profile, document rows, batches, errors and a report there."""
+    from textassay.cli.division import Division
     from textassay.errors import UsageError
     from textassay.lexicon import load_lexicon
 
-    if documents not in ("auto", "parquet", "jsonl", "none"):
-        raise UsageError(f"--documents {documents}: wanted auto, parquet, jsonl or none")
+    if documents not in ("auto", "parquet", "jsonl", "dolma", "none"):
+        raise UsageError(f"--documents {documents}: wanted auto, parquet, jsonl, dolma or none")
     budget = parse_budget(malformed_budget)
+    write_metrics = metrics_writer(metrics_textfile, metrics_label)
+    options = {
+        "signals": signals,
+        "tokens": tokens,
+        "text_fields": split_list(text_field),
+        "id_field": id_field,
+        "anchor": anchor,
+        "detector": chosen_detector(detector, fpr),
+        "lexicon": None if markers is None else load_lexicon(markers),
+        "provenance": provenance,
+        "batch_tokens": parse_size("batch-tokens", batch_tokens),
+        "entropy_floor": entropy_floor,
+        "max_types": parse_size("max-types", max_types),
+        "max_record_bytes": parse_size("max-record-bytes", max_record_bytes),
+        "max_window_log": parse_window(max_window),
+        "threads": threads,
+        "tokenizer": tokenizer,
+        "documents": documents,
+        "bigrams": bigrams,
+        "report": not no_report,
+        "restart": not resume,
+        "checkpoint_seconds": checkpoint_seconds,
+    }
+    division = Division(shard, engine, shards, address, None if memory is None else parse_size("memory", memory))
     with ProgressLine(quiet or as_json) as progress, StopRequest() as stop, _told(stop):
-        result = scanning.scan(
-            inputs,
-            out,
-            signals=signals,
-            tokens=tokens,
-            tokenizer=tokenizer,
-            text_fields=split_list(text_field),
-            id_field=id_field,
-            anchor=anchor,
-            detector=chosen_detector(detector, fpr),
-            lexicon=None if markers is None else load_lexicon(markers),
-            provenance=provenance,
-            batch_tokens=parse_size("batch-tokens", batch_tokens),
-            entropy_floor=entropy_floor,
-            max_types=parse_size("max-types", max_types),
-            max_record_bytes=parse_size("max-record-bytes", max_record_bytes),
-            max_window_log=parse_window(max_window),
-            threads=threads,
-            bigrams=bigrams,
-            documents=documents,  # type: ignore[arg-type]
-            on_progress=progress,
-            restart=not resume,
-            checkpoint_seconds=checkpoint_seconds,
-            should_stop=stop,
-        )
-    _print(result, as_json)
-    if result.is_damaged(budget):
-        from textassay.cli.render import counted
-
-        found = result.summary["inputs"]
-        say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
-        raise typer.Exit(DAMAGED)
+        done = division.scan(inputs, out, options | {"on_progress": progress, "should_stop": stop})
+    if done is None:
+        sys.stdout.write("null\n" if as_json else "")
+    else:
+        write_metrics(done.summary)
+        _print(done, as_json)
+        exit_if_incomplete(done.summary)
+        _exit_if_damaged(done.summary["inputs"], budget)
 
 
 @contextmanager
@@ -140,14 +162,24 @@ def _told(stop: StopRequest) -> Iterator[None]:
         raise typer.Exit(stop.exit_code) from None
 
 
-def _print(result: "ScanResult", as_json: bool) -> None:
+def _print(done: "Scanned", as_json: bool) -> None:
     if as_json:
         from textassay.folder import json_text
 
-        sys.stdout.write(json_text(result.summary))
+        sys.stdout.write(json_text(done.summary))
     else:
         from textassay.cli.render import print_summary
 
-        print_summary(result.summary, result.profile)
-    if result.out is not None:
-        say(f"written to {result.out}")
+        print_summary(done.summary, done.profile)
+    if done.out is not None:
+        say(f"written to {done.out}")
+
+
+def _exit_if_damaged(found: Mapping[str, Any], budget: float) -> None:
+    from textassay.summary import is_damaged
+
+    if is_damaged(found, budget):
+        from textassay.cli.render import counted
+
+        say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
+        raise typer.Exit(DAMAGED)

@@ -15,6 +15,7 @@ from textassay.anchor.vocabulary import vocabulary_of
 from textassay.configuration import MAX_TYPES
 from textassay.errors import UsageError
 from textassay.fields import parse_field
+from textassay.parquet import sources_of
 from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
 from textassay.tail_retention import TAIL_MASS
 
@@ -176,10 +177,11 @@ def read_corpus(
         raise UsageError("a simulation needs text: no word was found")
     everything = vocabulary_of(result.profile, 1, TAIL_MASS)
     backend = _backend.get()
+    fields = [parse_field(path) for path in text_fields]
     running = backend.Scan(
-        [file.source for file in result.inputs],
+        sources_of(result.inputs, fields),
         signals=["n_tokens"],
-        text_fields=[parse_field(path) for path in text_fields],
+        text_fields=fields,
         anchor=backend.Anchor(everything.arrays(), n_modelled=everything.n_modelled),
         words=True,
         max_record_bytes=MAX_RECORD_BYTES,

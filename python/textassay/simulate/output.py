@@ -14,13 +14,14 @@ import numpy as np
 from textassay.anchor.ngrams import END
 from textassay.documents import ZstdLines
 from textassay.errors import OutputError, OutputWarning
-from textassay.folder import MANIFEST, MANIFEST_SCHEMA, OutputFolder
+from textassay.folder import MANIFEST, MANIFEST_SCHEMA, REPORT, SIMULATION, OutputFolder
+from textassay.report import has_report, page_or_warning
 from textassay.scanning import has_pyarrow
 from textassay.simulate.corpus import Corpus, Vocabulary
 from textassay.simulate.settings import Simulation
 from textassay.tail_retention import LEAST_RARE
 
-JSON_FILE, PICTURE, TEXT_FOLDER = "simulation.json", "simulation.svg", "text"
+PICTURE, TEXT_FOLDER = "simulation.svg", "text"
 PARQUET, LINES = "generations.parquet", "generations.jsonl"
 
 _SKIPPED = ("reasons", "spectrum", "tail", "figures", "documents", "rarefied_types")
@@ -49,13 +50,14 @@ class SimulationFolder:
         """Everything else, and the manifest last."""
         folder = self._folder
         try:
-            folder.write_json(JSON_FILE, simulation.report())
+            folder.write_json(SIMULATION, simulation.report())
             _write_rows(folder, generation_rows(simulation.generations))
             if find_spec("matplotlib") is not None:
                 with folder.file(PICTURE) as stream:
                     draw(stream, simulation)
-            else:
-                warnings.warn("no picture is drawn; for one: pip install 'textassay[report]'", OutputWarning, 2)
+            if not has_report():
+                warnings.warn("no page is written; for one: pip install 'textassay[report]'", OutputWarning, 2)
+            _write_page(folder, simulation.report())
             folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "settings": simulation.report()["settings"]})
             folder.commit()
         except OSError as error:
@@ -64,6 +66,18 @@ class SimulationFolder:
     def discard(self) -> None:
         """Leaves earlier results as they were."""
         self._folder.discard()
+
+
+def _write_page(folder: OutputFolder, report: Mapping[str, Any]) -> None:
+    def made() -> bytes:
+        from textassay.report.simulation_page import simulation_page
+
+        return simulation_page(report)
+
+    page = page_or_warning(made) if has_report() else None
+    if page is not None:
+        with folder.file(REPORT) as stream:
+            stream.write(page)
 
 
 def write_text(stream: BinaryIO, corpus: Corpus, words: Sequence[str], generation: int) -> None:
