@@ -25,6 +25,7 @@ def _lines(out: Path, found: dict[str, Any]) -> list[str]:
     from textassay.cli.render import number
 
     state = {"stopped": "stopped; the same command goes on with it"}.get(found["state"], found["state"])
+    shards = [f"{count:,} {name}" for name, count in found.get("shards", {}).items() if count]
     if found["committed"] is None:
         return [f"{out}: {state}; nothing has been committed yet"]
     done = f"{number(found['bytes_compressed'])}B"
@@ -32,6 +33,7 @@ def _lines(out: Path, found: dict[str, Any]) -> list[str]:
     share = "" if not total else f" of {number(total)}B ({100 * found['bytes_compressed'] / total:.1f} %)"
     return [
         f"{out}: {state}",
+        *([f"shards     {', '.join(shards)}"] if shards else []),
         f"files      {found['files']:,} of {found['files_total']:,}",
         f"read       {done}{share}",
         f"documents  {found['documents']:,}",
