@@ -57,16 +57,19 @@ void take_lines(const Block& block, size_t limit, std::vector<Line>& lines) {
     }
 }
 
-std::vector<Line> cut(const std::string& data, size_t limit, bool cut_off, size_t pieces, uint64_t seed) {
-    LineCutter cutter(limit);
+// The lines from `from.begin` on, by a cutter that gets the data from `from.skipped` bytes before.
+std::vector<Line> cut(const std::string& data, size_t limit, bool cut_off, size_t pieces, uint64_t seed, const LinesBegin& from = {}) {
+    LineCutter cutter(limit, from);
     Sequence sequence(seed);
     std::vector<Line> lines;
     uint64_t blocks = 0;
     const auto emit = [&](Block block) {
         REQUIRE(block.order == blocks++);
+        REQUIRE(block.is_replayed == (block.byte_offset < from.replay_end));
         take_lines(block, limit, lines);
+        REQUIRE(!block.is_replayed || lines.back().end <= from.replay_end);
     };
-    size_t at = 0;
+    size_t at = from.begin - from.skipped;
     for (size_t piece = 1; piece <= pieces; ++piece) {
         const size_t size = piece == pieces ? data.size() - at : sequence.below(data.size() - at + 1) >> sequence.below(8);
         Buffer buffer;
@@ -77,7 +80,7 @@ std::vector<Line> cut(const std::string& data, size_t limit, bool cut_off, size_
     }
     cutter.finish(cut_off, emit);
     REQUIRE(cutter.bytes() == data.size());
-    REQUIRE(cutter.bytes_in_byte_order_mark() == (data.starts_with("\xEF\xBB\xBF") ? 3 : 0));
+    REQUIRE(cutter.bytes_in_byte_order_mark() == (from.begin == 0 && data.starts_with("\xEF\xBB\xBF") ? 3 : 0));
     return lines;
 }
 
@@ -172,6 +175,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
     const size_t mark = data.starts_with("\xEF\xBB\xBF") ? 3 : 0;
     const std::vector<Line> lines = lines_of(data, mark, limit, cut_off);
     REQUIRE(cut(data, limit, cut_off, pieces, how * 31u + size) == lines);
+    if (how & 64 && !lines.empty()) {  // gone on with at a line, some of them counted before
+        Sequence sequence(size);
+        const size_t first = sequence.below(lines.size()), counted = first + sequence.below(lines.size() - first);
+        const size_t begin = lines[first].begin == mark ? 0 : lines[first].begin;
+        const textassay::LinesBegin from{sequence.below(begin + 1), begin, lines[counted].begin == mark ? 0 : lines[counted].begin};
+        REQUIRE(cut(data, limit, cut_off, pieces, size, from) == std::vector<Line>(lines.begin() + static_cast<ptrdiff_t>(first), lines.end()));
+    }
     size_t bytes = mark;
     for (const Line& line : lines) {
         bytes += line.end - line.begin;
