@@ -12,11 +12,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import arpa
 import numpy as np
-from mutation import mutated_bytes, mutated_json
 
+import arpa
 import textassay as ta
+from mutation import mutated_bytes, mutated_json
 from textassay import _backend
 from textassay.anchor import load_anchor
 from textassay.anchor.arpa import import_arpa
@@ -36,7 +36,9 @@ def seeds() -> Iterator[bytes]:
             import_arpa(model, path)
             yield path.read_bytes()
         corpus = Path(folder, "corpus.jsonl")
-        corpus.write_text("".join(json.dumps({"text": " ".join(["the a b"] * n) + " end."}) + "\n" for n in range(3, 12)))
+        corpus.write_text(
+            "".join(json.dumps({"text": " ".join(["the a b"] * n) + " end."}) + "\n" for n in range(3, 12))
+        )
         ta.build_anchor([corpus], path)
         yield path.read_bytes()
 
@@ -76,7 +78,9 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     try:
         _, _, length, offset, _ = _PREAMBLE.unpack_from(data)
         header = json.loads(data[offset : offset + length])
-        arrays = {name: (entry["offset"], entry["n"] * int(entry["type"][1])) for name, entry in header["arrays"].items()}
+        arrays = {
+            name: (entry["offset"], entry["n"] * int(entry["type"][1])) for name, entry in header["arrays"].items()
+        }
     except (struct.error, ValueError, KeyError, TypeError, RecursionError, AttributeError, OverflowError):
         return mutated_bytes(data, rng)
     body = bytearray(data[:offset])

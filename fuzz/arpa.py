@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from mutation import mutated_bytes
 
 import textassay as ta
+from mutation import mutated_bytes
 from textassay import _backend
 from textassay.anchor import load_anchor
 from textassay.anchor.arpa import export_arpa, import_arpa
@@ -29,7 +29,18 @@ ORDERS = {
     "-0.125\t<s> a b\t-0.75\n-0.0625\ta b a\t-0.03125\n\n\\4-grams:\n-0.015625\t<s> a b a\n\n\\end\\\n",
 }
 ALPHABET = [b"\n", b"\t", b" ", b"a", b"b", b"<s>", b"</s>", b"<unk>", b"<UNK>", b"-99", b"-0.5", b"0", b"nan", b"inf"]
-ALPHABET += [b"1e-7", b"-1e6", b"\\end\\", b"\\2-grams:", b"ngram 2=", b"ngram 1=", b"\r\n", b"\xc3\xa9", b"\xff", b"9" * 30]
+ALPHABET += [
+    b"1e-7",
+    b"-1e6",
+    b"\\end\\",
+    b"\\2-grams:",
+    b"ngram 2=",
+    b"ngram 1=",
+    b"\r\n",
+    b"\xc3\xa9",
+    b"\xff",
+    b"9" * 30,
+]
 
 
 def seeds() -> Iterator[bytes]:

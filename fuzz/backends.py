@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+
 from mutation import mutated_bytes
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -24,7 +25,11 @@ _TOKENS = ("word", "byte", "char", "bigram")
 _LIMITS = (1 << 20, 30, 100, 1000)
 _BATCHES = (1 << 20, 5, 40, 300)
 _TYPES = (1 << 20, 16, 1, 100)
-_SIGNALS = tuple(name for name in backend_module("native").SIGNALS if not name.startswith(("synthetic", "anchor", "tail", "oov", "perplexity")))
+_SIGNALS = tuple(
+    name
+    for name in backend_module("native").SIGNALS
+    if not name.startswith(("synthetic", "anchor", "tail", "oov", "perplexity"))
+)
 
 _RECORDS = [
     b'{"id": 17, "text": "It\'s one. \\u00e9\\ud83d\\ude00 \\n two", "x": [1, -2.5e3, null, {"y": "z"}]}',
@@ -40,8 +45,8 @@ _RECORDS = [
     b'{"text": "%s"}' % (b"word and more words, " * 40),
     b'{"text": "in conclusion, it is important to note that delve", "text": 1}',
 ]
-_PIECES = [b'"', b"\\", b"\\u", b"{", b"}", b"[", b"]", b",", b":", b"\n", b"\r\n", b"\x00", b"\xef\xbb\xbf", b"\xed\xa0\x80"]
-_PIECES += [one.encode() for one in "a A 1 _ . ' , ; ! ? é ß İ \u0301 \u200d \u2019 \u202f א カ ひ 漢 🇩 ❤ \u0085 \u2028 ง \u00ad".split(" ")]
+_MARKS = [one.encode() for one in '"\\{}[],:\n\r\0\ufeff'] + [b"\\u", b"\r\n", b"\xed\xa0\x80"]
+_CHARACTERS = [one.encode() for one in "aA1_.',;!? éßİ\u0301\u200d\u2019\u202fאカひ漢🇩❤\u0085\u2028ง\u00ad"]
 
 
 def seeds() -> Iterator[bytes]:
@@ -55,16 +60,23 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    tokens, limit, batch, types = (table[byte % 4] for table, byte in zip((_TOKENS, _LIMITS, _BATCHES, _TYPES), data[:4].ljust(4, b"\0"), strict=True))
+    tokens, limit, batch, types = (
+        table[byte % 4]
+        for table, byte in zip((_TOKENS, _LIMITS, _BATCHES, _TYPES), data[:4].ljust(4, b"\0"), strict=True)
+    )
     options: dict[str, Any] = {"tokens": tokens, "max_record_bytes": limit, "batch_tokens": batch, "max_types": types}
     options |= {"signals": _SIGNALS, "markers": [[b"delve"], [b"in", b"conclusion"], [b"important", b"to", b"note"]]}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "f")
         path.write_bytes(data[4:])
-        one, three = (scan(backend_module("native"), [os.fsencode(path)], threads=threads, **options) for threads in (1, 3))
+        one, three = (
+            scan(backend_module("native"), [os.fsencode(path)], threads=threads, **options) for threads in (1, 3)
+        )
         other = scan(backend_module("numba"), [os.fsencode(path)], threads=1, **options)
     _compare(one, three)
-    if one.outcomes[0]["status"] == "ok" == other.outcomes[0]["status"]:  # how much of a damaged frame comes out is the decoder's own
+    if (
+        one.outcomes[0]["status"] == "ok" == other.outcomes[0]["status"]
+    ):  # how much of a damaged frame comes out is the decoder's own
         _compare(one, other)
     else:
         assert one.outcomes[0]["status"] == other.outcomes[0]["status"]
@@ -105,13 +117,13 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         elif kind == 1 and len(lines) > 1:
             del lines[at]
         elif kind == 2:
-            lines[at] = mutated_bytes(lines[at], rng, _PIECES)
+            lines[at] = mutated_bytes(lines[at], rng, _MARKS + _CHARACTERS)
         elif kind == 3:
             how[rng.randrange(4)] = rng.randrange(4)
         else:
             place = lines[at].find(b'"text": "')
             place = rng.randint(0, len(lines[at])) if place < 0 else place + 9
             times = rng.choice((1, 1, 3, 40))
-            lines[at] = lines[at][:place] + b"".join(rng.choice(_PIECES[12:]) for _ in range(times)) + lines[at][place:]
+            lines[at] = lines[at][:place] + b"".join(rng.choice(_CHARACTERS) for _ in range(times)) + lines[at][place:]
     content = b"\n".join(lines)
     return bytes(how) + (zstandard.compress(content) if rng.randrange(20) == 0 else content)

@@ -96,7 +96,7 @@ Scanned scan(const MemoryFile& file, int max_window_log, unsigned threads) {
     config.batch_tokens = 50;
     config.threads = threads;
     std::vector<ScanSource> sources;
-    sources.push_back({file.from_begin(), nullptr});
+    sources.emplace_back().name = file.from_begin();
     Scan scan(std::move(sources), std::move(config));
     Scanned scanned;
     ScanEvent event;

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 import numpy as np
-from mutation import mutated_bytes, mutated_json
 
 import textassay as ta
+from mutation import mutated_bytes, mutated_json
 from textassay import _backend
 from textassay.calibration.file import FORMAT, CalibrationReader, digest_of, shipped_weights
 from textassay.detector import DEFAULT, FEATURES, MODEL_FILE, WEIGHTS_FILE, Detector, ModelReader

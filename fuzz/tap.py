@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 import zstandard
-from mutation import mutated_bytes, mutated_json
 
+from mutation import mutated_bytes, mutated_json
 from textassay import Profile, _backend
 from textassay.errors import ProfileError
 
