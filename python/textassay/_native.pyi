@@ -215,7 +215,7 @@ class FileOutcome(TypedDict):
     reason: str
     """Empty where ok; otherwise what was wanted and what was found."""
     format: str
-    """"zstd", "gzip" or "plain"; of a file of rows what its reader says."""
+    """"zstd", "gzip" or "plain"; of a file of rows what its reader says; of one in a format that is not read that format's name."""
     byte_offset: int
     """Uncompressed bytes decoded before the damage."""
     compressed_offset: int
