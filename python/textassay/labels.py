@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.atomic import replacing
-from textassay.errors import InputError, OutputError, UsageError
+from textassay.errors import InputError, OutputError, UsageError, reason_of
 from textassay.predicates import Predicate, parse_predicate
 from textassay.sampling import MAX_SAMPLE, SCHEMA
 from textassay.stratified import Agreement, Estimate, LabelledStratum, agreement, estimate_ratio
@@ -250,7 +250,7 @@ def _fill_in(items: Sequence[dict[str, Any]], field: str, path: str | PathLike[s
                 seen.add(number)
                 by_number[number][field] = row[field]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {fspath(path)}: {error}") from error
+        raise InputError(f"cannot read {fspath(path)}: {reason_of(error)}") from error
     finally:
         csv.field_size_limit(limit_before)
 

@@ -1,6 +1,6 @@
 """The terminal view of a summary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from textassay.formatting import clean, clean_path, counted, decimal, number, share, size, two_digits
+from textassay.formatting import clean, clean_path, counted, decimal, entropy_range, number, share, size, two_digits
 from textassay.profile import Profile
 from textassay.signals import is_integer
 
@@ -24,7 +24,6 @@ NARROW = 90
 SHOWN = 5
 SHOWN_PARTS = 10
 SHOWN_POINTS = 8
-NO_BREAK = "\N{NO-BREAK SPACE}"
 
 FIGURE, LABEL, NOTE, GOOD, BAD = "bold", "cyan", "dim", "green", "bold red"
 
@@ -127,9 +126,8 @@ def sparkline(bins: NDArray[np.uint64], width: int = SPARK_WIDTH) -> str:
 
 def batch_lines(batches: Mapping[str, Any]) -> RenderableType:
     entropy = batches["distributions"]["batch_entropy_bits"]["quantiles"]
-    low, middle, high = (decimal(entropy[p], 2) for p in ("0.05", "0.5", "0.95"))
     line = Text("Batches  ", "bold").append(number(batches["n_batches"]), FIGURE)
-    line.append(f" of {number(batches['batch_tokens'])} tokens; entropy {low} – {high} bits, median {middle}", NOTE)
+    line.append(f", closed at {number(batches['batch_tokens'])} tokens; {entropy_range(entropy)}", NOTE)
     lines = [line]
     floor = batches.get("entropy_floor")
     if floor is not None:
@@ -146,12 +144,21 @@ def batch_lines(batches: Mapping[str, Any]) -> RenderableType:
 
 
 def token_line(corpus: Mapping[str, Any]) -> RenderableType:
-    line = Text("Top      ", "bold")
-    for entry in corpus["top"][:12]:
-        share_of_all = f" {100 * entry['count'] / corpus['n_tokens']:.1f} %"
-        line.append(clean(entry["token"], 20).replace(" ", NO_BREAK)).append(share_of_all.replace(" ", NO_BREAK), NOTE)
-        line.append("   ")
-    return line
+    shares = ((entry["token"], 100 * entry["count"] / corpus["n_tokens"]) for entry in corpus["top"][:12])
+    words = [Text(clean(token, 20)).append(f" {percentage:.1f} %", NOTE) for token, percentage in shares]
+    return filled(Text("Top      ", "bold"), words)
+
+
+def filled(heading: Text, items: Iterable[Text]) -> RenderableType:
+    """Lines as full as they get. Rich breaks them at any blank, and would part a name from its figure."""
+    lines, width, room = [heading], heading.cell_len, console().width - 1
+    for item in items:
+        if lines[-1].cell_len > width and lines[-1].cell_len + item.cell_len > room:
+            lines.append(Text(" " * width))
+        lines[-1].append_text(item).append("   ")
+    for line in lines:
+        line.rstrip()
+    return Group(*lines)
 
 
 def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
@@ -177,14 +184,8 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
         lines.append(_fraction_line(provenance["synthetic_fraction"]))
     reasons = [entry for entry in provenance["reasons"] if entry["reason"] is not None]
     if reasons:
-        line = Text("by  ", NOTE)
-        for entry in reasons[:SHOWN]:
-            documents = f" {number(entry['documents'])}"
-            line.append(clean(entry["reason"], 40).replace(" ", NO_BREAK)).append(
-                documents.replace(" ", NO_BREAK), NOTE
-            )
-            line.append("   ")
-        lines.append(line)
+        named = [Text(clean(entry["reason"], 40)).append(f" {number(entry['documents'])}", NOTE) for entry in reasons]
+        lines.append(filled(Text("by  ", NOTE), named[:SHOWN]))
     return Group(*lines)
 
 
@@ -214,7 +215,7 @@ def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
         unsafe = f"{number(inputs['frames_without_checksum'])} of {counted(inputs['frames'], 'frame')}"
         verb = "carries" if inputs["frames_without_checksum"] == 1 else "carry"
         lines.append(Text(f"{unsafe} {verb} no checksum: damage inside may go unseen", "yellow"))
-    if lines and inputs["bytes"] is not None:
+    if lines and inputs["bytes"]:
         accounts = ((name.removeprefix("bytes_").replace("_", " "), n) for name, n in inputs["accounted"].items() if n)
         lines.append(Text("bytes: " + ", ".join(f"{n:,} {what}" for what, n in accounts), NOTE))
     if not inputs["balanced"] and inputs["bytes"] is not None:

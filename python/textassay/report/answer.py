@@ -90,7 +90,7 @@ def what_it_is(summary: Mapping[str, Any]) -> list[str]:
     if corpus["n_tokens"]:
         sentences.append(
             f"They use {number(corpus['n_types'])} different {unit}s; {percent(ratio(corpus['hapaxes'], corpus['n_types']))} of those occur "
-            f"only once. The next {unit} would be a new one with {percent(corpus['good_turing_unseen'])}."
+            f"only once. The chance that the next {unit} is a new one: {percent(corpus['good_turing_unseen'])}."
         )
         sentences.append(
             f"A {unit} carries {corpus['entropy_bits']:.2f} bits, as much as a choice among {number(2 ** corpus['entropy_bits'])} equally frequent ones."
@@ -192,7 +192,7 @@ def _fraction_sentences(found: Mapping[str, Any] | None) -> list[str]:
         return [nothing]
     whole = (
         f"By the scores of all {counted(found['n_documents'], 'document')} long enough to be scored, {percent(found['fraction'])} "
-        f"are synthetic; the 95 % interval reaches from {percent(found['low'])} to {percent(found['high'])}."
+        f"are synthetic; {_interval(found['low'], found['high'])}."
     )
     if found["is_blind"]:
         blind = (
@@ -204,6 +204,12 @@ def _fraction_sentences(found: Mapping[str, Any] | None) -> list[str]:
     return [
         f"{whole} It is measured against human text of this kind, {kind.get(found['reference'], 'a reference of its own')}."
     ]
+
+
+def _interval(low: float, high: float) -> str:
+    if percent(low) == percent(high):
+        return "its 95 % interval is as narrow as that"
+    return f"the 95 % interval reaches from {percent(low)} to {percent(high)}"
 
 
 def steps(summary: Mapping[str, Any]) -> list[Step]:
