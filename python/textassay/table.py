@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textassay.errors import MissingPackageError
+
 
 class Table:
     """Named columns of one length, read-only. Null is NaN in a float column, None in a column of objects."""
@@ -55,8 +57,11 @@ class Table:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def to_arrow(self) -> Any:
-        """A pyarrow.Table. NaN becomes null."""
-        import pyarrow
+        """A pyarrow.Table. NaN becomes null. Raises `MissingPackageError` without pyarrow."""
+        try:
+            import pyarrow
+        except ImportError as error:
+            raise MissingPackageError("Arrow needs pyarrow: pip install 'textassay[arrow]'") from error
 
         return pyarrow.table({name: pyarrow.array(column, from_pandas=True) for name, column in self._columns.items()})
 

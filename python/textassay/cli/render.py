@@ -12,6 +12,7 @@ from rich.text import Text
 
 from textassay.formatting import clean, clean_path, counted, decimal, entropy_range, number, share, size, two_digits
 from textassay.profile import Profile
+from textassay.share import BLIND_BELOW, TYPICAL_ERROR
 from textassay.signals import is_integer
 
 if TYPE_CHECKING:
@@ -194,8 +195,11 @@ def _fraction_line(found: Mapping[str, Any]) -> Text:
     fraction, low, high = (f"{100 * found[name]:.1f}" for name in ("fraction", "low", "high"))
     line = Text("synthetic  ", LABEL).append(f"{fraction} %", FIGURE)
     line.append(f" of {counted(found['n_documents'], 'document')} by the scores of all; 95 %: {low}–{high} %", NOTE)
-    if found["is_blind"]:
-        line.append("\n           blind below 10 %: no human text of its kind was given (--anchor)", NOTE)
+    if found["is_blind"] and found["fraction"] < BLIND_BELOW:
+        line.append(f"\n{'':11}blind below 10 %: no human text of its kind was given (--anchor)", NOTE)
+    elif found["reference"] in TYPICAL_ERROR and found["high"] > 0:
+        error = f"{100 * TYPICAL_ERROR[found['reference']]:.0f}"
+        line.append(f"\n{'':11}rough: off by {error} points on average; 95 % is for chance alone", NOTE)
     return line
 
 
@@ -298,9 +302,15 @@ def _suspect_table(worst: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:
-    table = table_of(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
+    table = table_of(
+        title,
+        ("overlap", FIGURE, "right"),
+        (sized.removeprefix("n_"), "", "right"),
+        ("line of file", LABEL),
+        ("id", NOTE),
+    )
     for row in worst[:SHOWN]:
-        place = f"{row['line']} {clean_path(row['file'])}"
+        place = f"{row['line']} {clean_path(row['file'], 28)}"
         table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
     return table
 
@@ -459,6 +469,6 @@ def table_of(title: str, *columns: Sequence[str]) -> Table:
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.show_header = headed
     for name, style, *justify in columns:
-        kept = headed or style != NOTE  # a note may wrap, a figure or a name may not
+        kept = style != NOTE or (headed and bool(justify))  # a note may wrap, a figure or a name may not
         table.add_column(name, style=style, justify=justify[0] if justify else "left", no_wrap=kept)  # type: ignore[arg-type]
     return table

@@ -179,7 +179,7 @@ def _one_sided(title: str, movers: Sequence[Mover]) -> RenderableType:
 
 def _signals(drifts: Sequence[SignalDrift]) -> RenderableType:
     columns = (("", LABEL), ("Cliff's δ", FIGURE, "right"), ("median", "", "right"), ("bits", "", "right"))
-    table = table_of("Signals", *columns, ("by chance", NOTE, "right"), ("KS", NOTE, "right"), ("q", NOTE, "right"))
+    table = table_of("Signals", *columns, ("chance", NOTE, "right"), ("KS", NOTE, "right"), ("q", NOTE, "right"))
     for drift in sorted(drifts, key=lambda drift: -abs(drift.cliffs_delta or 0)):
         show = number if is_integer(drift.signal) else decimal
         medians = f"{show(drift.reference['median'])} → {show(drift.current['median'])}"
