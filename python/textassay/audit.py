@@ -65,6 +65,9 @@ class AuditResult:
     files: tuple[str, ...]
     _batches: Batches
 
+    def __repr__(self) -> str:
+        return f"<AuditResult of {len(self.files)} files, {self.summary['inputs']['tokens']} tokens>"
+
     @property
     def batches(self) -> Table:
         """A row per batch; `file` is a position in `files`, `first_token` one in the file."""

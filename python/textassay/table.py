@@ -75,7 +75,12 @@ class Table:
         """A polars.DataFrame. NaN becomes null."""
         import polars
 
-        return polars.DataFrame(self._columns, nan_to_null=True)
+        columns = {
+            # Texts; without a type, a column of nulls would be one of Python objects.
+            name: polars.Series(name, column.tolist(), polars.String) if column.dtype == object else column
+            for name, column in self._columns.items()
+        }
+        return polars.DataFrame(columns, nan_to_null=True)
 
     def __repr__(self) -> str:
         shown = min(len(self), 5)

@@ -51,7 +51,8 @@ def headline(summary: Mapping[str, Any]) -> RenderableType:
     inputs, corpus = summary["inputs"], summary["corpus"]
     what = counted(inputs["profiles"], "profile") if "profiles" in inputs else counted(inputs["files"], "file")
     tokens = counted(corpus["n_tokens"], f"{summary['configuration']['tokens']} token")
-    parts = (what, counted(corpus["n_documents"], "document"), tokens, size(inputs["bytes"]))
+    parts = [what, counted(corpus["n_documents"], "document"), tokens]
+    parts += [] if inputs["bytes"] is None else [size(inputs["bytes"])]  # profiles alone do not say
     line = Text("textassay  ", "bold cyan").append(" · ".join(parts), "bold")
     performance = summary.get("performance")
     if performance is None:

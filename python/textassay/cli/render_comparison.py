@@ -29,6 +29,7 @@ from textassay.signals import is_integer
 
 ROWS = 10
 NAMED = 4
+NO_TAIL = "no tail: the rarest tokens of the reference are seen less than three times"
 _NOTABLE = 0.15
 """Cliff's delta of a signal that the headline names; conventionally a small effect (Romano et al. 2006)."""
 
@@ -139,7 +140,7 @@ def _distances(comparison: Comparison) -> RenderableType:
         f"{share(row['retention'])} of those seen {row['decade']}–{10 * row['decade'] - 1}×"
         for row in comparison.tail_retention
     )
-    row("tail kept", share(figures["tail_retention"]), ", ".join(by_decade), "tail_retention")
+    row("tail kept", share(figures["tail_retention"]), ", ".join(by_decade) or NO_TAIL, "tail_retention")
     return table
 
 
