@@ -58,7 +58,8 @@ def take_labels(
         _fill_in(items, label_field, sheet)
     labels = [_label_of(item, label_field, reviewed) for item in items]
     if not any(label is not None for label in labels):
-        raise UsageError(f"{fspath(reviewed)}: no item has a label in {label_field!r}")
+        place = fspath(reviewed) if sheet is None else fspath(sheet)
+        raise UsageError(f"{place}: no item has a label in {label_field!r}: fill in human, synthetic or unsure")
     text = predicted if predicted is not None else _default_predicate(items)
     marks = _marked(items, None if text is None else parse_predicate(text))
     second = [_label_of(item, second_field, reviewed) if second_field else None for item in items]
