@@ -241,7 +241,9 @@ def test_documentation_and_code_know_the_same_errors():
     errors = [f"{100 * TYPICAL_ERROR[name]:.0f}" for name in ("detector", "anchor")]
     assert f"{errors[0]} and {errors[1]} points on average" in text
     assert f"off by {errors[0]} points" in (ROOT / "README.md").read_text("utf-8")
-    rows = re.findall(r"^\| (\d+) % \| \d+ % \| (\d+)(?: points)? \| [^|]+ \| \d+ % \| (\d+)(?: points)? \|", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d+) % \| \d+ % \| (\d+)(?: points)? \| [^|]+ \| \d+ % \| (\d+)(?: points)? \|", text, re.MULTILINE
+    )
     for column, error in zip((1, 2), errors, strict=True):
         assert round(np.mean([int(row[column]) for row in rows])) == int(error)
 

@@ -197,7 +197,7 @@ def _fraction_line(found: Mapping[str, Any]) -> Text:
     line = Text("synthetic  ", LABEL).append(f"{fraction} %", FIGURE)
     line.append(f" of {counted(found['n_documents'], 'document')} by the scores of all; 95 %: {low}–{high} %", NOTE)
     if found["is_blind"] and found["fraction"] < BLIND_BELOW:
-        line.append(f"\n{'':11}blind below 10 %: no human text of its kind was given (--anchor)", NOTE)
+        line.append(f"\n{'':11}blind below 10 %: no anchor of this kind of text (--anchor)", NOTE)
     elif found["reference"] in TYPICAL_ERROR and found["high"] > 0:
         error = f"{100 * TYPICAL_ERROR[found['reference']]:.0f}"
         line.append(f"\n{'':11}rough: off by {error} points on average; 95 % is for chance alone", NOTE)
