@@ -15,6 +15,7 @@ from textassay.first_record import advice
 from textassay.formatting import entropy_range
 from textassay.inputs import resolve_inputs
 from textassay.report.answer import headline
+from textassay.report.gate_page import gate_page
 from textassay.report.human import human_range
 from textassay.share import TYPICAL_ERROR
 
@@ -212,6 +213,21 @@ def test_merged_profiles_have_no_size(corpora):
     assert re.fullmatch(r" textassay  1 profile · 40 documents · \S+ k word tokens *", first), first
 
 
+def test_the_gates_page_shows_the_value_of_a_place():
+    place = {"kind": "file", "name": "a.jsonl", "value": 0.9238, "note": "mean probability of 149 documents"}
+    check = {
+        "name": "synthetic_ratio by estimate",
+        "outcome": "failed",
+        "mode": "enforce",
+        "value": 1.0,
+        "unit": "share",
+    }
+    check |= {"min": None, "max": 0.6, "excess": 0.4, "message": "", "places": [place]}
+    out = {"out": "audit", "passed": False, "checks": [check]}
+    page = gate_page({"passed": False, "outs": [out], "policy": {"origin": "p.toml", "limits": [check]}}).decode()
+    assert "92.38\N{NO-BREAK SPACE}%" in page or "92.38 %" in page
+
+
 # --- how sure it is
 
 
@@ -224,9 +240,9 @@ def test_merged_profiles_have_no_size(corpora):
             "detector",
             True,
             1.0,
-            "Most of the documents resemble synthetic text: which share could not be told from all",
+            "Most documents resemble synthetic text, perhaps all",
         ),
-        ("anchor", False, 1.0, "Most of the documents"),
+        ("anchor", False, 1.0, "Most documents"),
         ("calibration", False, 1.0, "About 100"),
     ],
 )

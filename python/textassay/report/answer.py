@@ -67,7 +67,7 @@ def headline(summary: Mapping[str, Any]) -> str:
     if low == 0:
         return f"Little or no synthetic text: at most {percent(high)} of the documents."
     if fraction > 1 - BLIND_BELOW and found["reference"] in TYPICAL_ERROR:
-        return "Most of the documents resemble synthetic text: which share could not be told from all."
+        return "Most documents resemble synthetic text, perhaps all."
     return f"About {percent(fraction)} of the documents resemble synthetic text."
 
 
@@ -300,7 +300,7 @@ def _estimate(fraction: Mapping[str, Any] | None) -> list[Step]:
         return [
             Step(
                 "act",
-                f"Find out where {percent(fraction['fraction'])} of synthetic documents come from before you train on them.",
+                f"Find out where the synthetic documents come from ({percent(fraction['fraction'])} by the estimate) before you train on them.",
             )
         ]
     return []
