@@ -136,6 +136,15 @@ def test_wrong_names(tmp_path, monkeypatch, command, wanted):
     assert done.exit_code == 2 and wanted in done.stderr
 
 
+def test_results_go_to_no_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path / "x.jsonl", '{"text": "Some words."}\n')
+    done = run("scan", path, "-o", "s3://bucket/out")
+    assert done.exit_code == 2 and "results go to a folder of a file system" in done.stderr
+    assert not (tmp_path / "s3:").exists()
+    assert run("scan", path, "-o", tmp_path / "a:b").exit_code == 0
+
+
 # --- what is printed
 
 
