@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from textassay.configuration import LIMITS
 from textassay.errors import FolderError, InputError, UsageError
 from textassay.folder import MANIFEST, MANIFEST_SCHEMA
-from textassay.inputs import Input
-from textassay.scanning import digest_of
+from textassay.inputs import Input, digest_of
 from textassay.signals import BATCH_PREFIX
 
 CHUNK_ROWS = 1 << 17

@@ -146,8 +146,10 @@ def batch_lines(batches: Mapping[str, Any]) -> RenderableType:
 
 
 def token_line(corpus: Mapping[str, Any]) -> RenderableType:
-    shares = ((entry["token"], 100 * entry["count"] / corpus["n_tokens"]) for entry in corpus["top"][:12])
-    words = [Text(clean(token, 20)).append(f" {percentage:.1f} %", NOTE) for token, percentage in shares]
+    words = []
+    for entry in corpus["top"][:12]:
+        shown = entry["token"] if entry.get("piece") is None else f"{entry['piece']} ({entry['token']})"
+        words.append(Text(clean(shown, 20)).append(f" {100 * entry['count'] / corpus['n_tokens']:.1f} %", NOTE))
     return filled(Text("Top      ", "bold"), words)
 
 
