@@ -3,10 +3,12 @@
 import json
 import pickle
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import textassay as ta
@@ -143,6 +145,18 @@ def test_results_go_to_no_store(tmp_path, monkeypatch):
     assert done.exit_code == 2 and "results go to a folder of a file system" in done.stderr
     assert not (tmp_path / "s3:").exists()
     assert run("scan", path, "-o", tmp_path / "a:b").exit_code == 0
+
+
+def commands(group, prefix=()):
+    for name, command in group.commands.items():
+        yield from commands(command, (*prefix, name)) if hasattr(command, "commands") else [((*prefix, name), command)]
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(get_command(app))), ids=lambda value: "")
+def test_every_help_ends_with_an_example_that_is_right(name, command):
+    words = shlex.split(command.epilog.removeprefix("For example: textassay "))
+    assert tuple(words[: len(name)]) == name
+    command.make_context(name[-1], words[len(name) :])  # raises on what the command does not know
 
 
 # --- what is printed
