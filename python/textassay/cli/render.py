@@ -198,9 +198,10 @@ def _fraction_line(found: Mapping[str, Any]) -> Text:
     fraction, low, high = (f"{100 * found[name]:.1f}" for name in ("fraction", "low", "high"))
     line = Text("synthetic  ", LABEL).append(f"{fraction} %", FIGURE)
     line.append(f" of {counted(found['n_documents'], 'document')} by the scores of all; 95 %: {low}–{high} %", NOTE)
-    if found["is_blind"] and found["fraction"] < BLIND_BELOW:
+    is_small = found["fraction"] < BLIND_BELOW
+    if found["is_blind"] and is_small:
         line.append(f"\n{'':11}blind below 10 %: no anchor of this kind of text (--anchor)", NOTE)
-    elif found["reference"] in TYPICAL_ERROR and found["high"] > 0:
+    elif found["reference"] in TYPICAL_ERROR and not is_small:
         error = f"{100 * TYPICAL_ERROR[found['reference']]:.0f}"
         line.append(f"\n{'':11}rough: off by {error} points on average; 95 % is for chance alone", NOTE)
     return line
