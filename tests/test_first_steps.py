@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import textassay as ta
 from textassay.cli.app import app
+from textassay.cli.render_curation import print_mix
 from textassay.first_record import advice
 from textassay.formatting import entropy_range
 from textassay.inputs import resolve_inputs
@@ -249,6 +250,14 @@ def test_the_gates_page_shows_the_value_of_a_place():
     out = {"out": "audit", "passed": False, "checks": [check]}
     page = gate_page({"passed": False, "outs": [out], "policy": {"origin": "p.toml", "limits": [check]}}).decode()
     assert "92.38\N{NO-BREAK SPACE}%" in page or "92.38 %" in page
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(1, "do not meet this limit"), (2, "these limits clash")])
+def test_a_mix_that_cannot_be(n, wanted, capsys):
+    conflicts = [{"limit": f"min_human_verified = 0.{n}", "needed": None} for n in range(1, n + 1)]
+    print_mix({"feasible": False, "tokens_at_most": None, "conflicts": conflicts})
+    shown = capsys.readouterr().out
+    assert wanted in shown and "nothing" in shown
 
 
 # --- how sure it is

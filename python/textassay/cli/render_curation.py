@@ -111,7 +111,7 @@ def print_mix(report: Mapping[str, Any]) -> None:
         clash = (
             "these limits clash, each with the others"
             if len(report["conflicts"]) > 1
-            else "this limit alone is too much"
+            else "the sources there are do not meet this limit"
         )
         lines = [Text(f"No mix meets the policy: {clash}.", BAD)]
         if report["tokens_at_most"] is not None:
