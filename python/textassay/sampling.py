@@ -88,9 +88,10 @@ def sample_documents(
         tempfile.TemporaryDirectory(prefix=".textassay-", dir=Path(out).resolve().parent) as place,
         scan_of(files, scanned, Path(place), options, used_threads, on_progress) as (results, matched),
     ):
-        if not any(part.outcome["documents"] for _, part in matched):
+        outcomes = [part.outcome for _, part in matched]
+        if any(one["malformed"] for one in outcomes) and not any(one["documents"] for one in outcomes):
             fields = scan_options.get("text_fields", ("text",))
-            raise nothing_found("a sample needs documents: none was found", files, fields)
+            raise nothing_found("a sample needs documents: all records are malformed", files, fields)
         dimensions = dimensions or [
             parse_dimension(name) for name in DEFAULT_DIMENSIONS if name in results.column_kinds()
         ]
