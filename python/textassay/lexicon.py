@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from textassay import _backend
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 
 DEFAULT = "markers-en.txt"
 
@@ -39,7 +39,7 @@ def load_lexicon(path: str | PathLike[str]) -> Lexicon:
     try:
         return parse_lexicon(Path(path).read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the marker lexicon {path}: {error}") from error
+        raise UsageError(f"cannot read the marker lexicon {path}: {reason_of(error)}") from error
 
 
 def parse_lexicon(text: str, name: str) -> Lexicon:

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 
 LARGEST = 1 << 24
 
@@ -21,7 +21,7 @@ def read_policy(path: str | PathLike[str]) -> dict[str, Any]:
             raise UsageError(f"{fspath(path)}: wanted a policy of at most {LARGEST} bytes")
         return tomllib.loads(data.decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"cannot read the policy {fspath(path)}: {error}") from error
+        raise UsageError(f"cannot read the policy {fspath(path)}: {reason_of(error)}") from error
 
 
 def read_section(path: str | PathLike[str], section: str, others: Sequence[str]) -> dict[str, Any]:

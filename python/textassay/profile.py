@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -149,6 +149,9 @@ class Profile:
         merged = Profile.from_state(self.configuration, self._state.copy())
         merged.merge(other)
         return merged
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Profile is not pickled: send profile.serialize(), and Profile.deserialize() it there")
 
     def __repr__(self) -> str:
         totals = self.totals()

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 
 OWN_FILE = "textassay.toml"
 PROJECT_FILE = "pyproject.toml"
@@ -93,4 +93,4 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the settings in {os.fspath(path)}: {error}") from error
+        raise UsageError(f"cannot read the settings in {os.fspath(path)}: {reason_of(error)}") from error
