@@ -28,6 +28,7 @@ from textassay.errors import UsageError
 from textassay.lexicon import default_lexicon
 from textassay.signals import bins_of
 from textassay.texts import chunks_of
+from textassay.untrusted import parse_json
 
 if TYPE_CHECKING:
     from textassay.profile import Profile
@@ -415,20 +416,9 @@ class ModelReader:
         if len(text) > MODEL_LIMIT:
             raise self._fail(f"wanted a {self.file} of at most {MODEL_LIMIT} bytes")
         try:
-            return json.loads(text.decode(), object_pairs_hook=self._object, parse_constant=self._constant)
-        except UsageError:
-            raise
-        except (ValueError, RecursionError) as error:
+            return parse_json(text)
+        except ValueError as error:
             raise self._fail(f"{self.file} is no JSON: {error}") from error
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise self._fail(f"{self.file} has a key twice")
-        return found
-
-    def _constant(self, name: str) -> None:
-        raise self._fail(f"{self.file} holds {name}")
 
     def _keys(self, found: Any, wanted: Sequence[str], where: str) -> None:
         if not isinstance(found, dict) or set(found) != set(wanted):

@@ -18,6 +18,7 @@ bytes, all lowest bytes first: the upper planes are mostly zero.
 The digest is over uncompressed chunks, so it names the state whatever version of zstd wrote the file.
 """
 
+import json
 import struct
 from typing import Any
 
@@ -41,6 +42,11 @@ PROVENANCE_NAME_BYTES = 256
 PROVENANCE_COLUMNS = 12
 SKETCH_ROWS = 4
 TOTALS = ("n_documents", "n_tokens", "n_bytes", "n_chars", "n_sentences", "n_replaced", "n_batches")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Of equal values the same bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def sketch_width(max_types: int) -> int:

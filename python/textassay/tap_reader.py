@@ -1,7 +1,6 @@
 """Reads `.tap` files, also hostile ones: checks first, allocates second. `tap_format.py` says what they hold."""
 
 import hashlib
-import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,7 +15,8 @@ from textassay import _backend
 from textassay import tap_format as tap
 from textassay.configuration import Configuration, check_limits, histogram_names
 from textassay.errors import ProfileError
-from textassay.tap_format import from_planes
+from textassay.tap_format import canonical_json, from_planes
+from textassay.untrusted import parse_json
 
 TOKEN_LIMIT = 1 << 31
 EXPANSION_LIMIT = 1 << 16
@@ -97,9 +97,11 @@ class _Reader:
         raw = self._take(length, "header")
         self.digest.update(start + lengths + raw)
         try:
-            header = json.loads(raw)
-        except (ValueError, RecursionError) as error:
+            header = parse_json(raw)
+        except ValueError as error:
             raise self._fail(f"wanted a JSON header: {error}") from error
+        if canonical_json(header) != raw:
+            raise self._fail("wanted a header in canonical form: sorted keys, no blanks")
         is_labelled = isinstance(header, dict) and "provenance" in header
         _check(header, _HEADER | ({"provenance": "an object"} if is_labelled else {}), "header", self._fail)
         _check(header["totals"], _TOTALS, "totals", self._fail)

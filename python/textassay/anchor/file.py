@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.errors import AnchorError
+from textassay.untrusted import parse_json
 
 MAGIC = b"\x89TAA\r\n\x1a\n"
 VERSION = 1
@@ -95,10 +96,10 @@ class AnchorFile:
         text = self._header_text()
         self.digest = hashlib.blake2b(text, digest_size=_DIGEST_SIZE).hexdigest()
         try:
-            self.header: dict[str, Any] = json.loads(text)
+            self.header: dict[str, Any] = parse_json(text)
             self._entries = self.header["arrays"]
             self.arrays = {name: self._array(name, **entry) for name, entry in self._entries.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AnchorError(path, f"wanted a header of an anchor, found a damaged one: {error!r}") from error
 
     @property

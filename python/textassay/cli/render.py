@@ -43,8 +43,8 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
 
 
 def console() -> Console:
-    # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
-    return Console(highlight=False)
+    # No highlighting: it would colour digits inside corpus text. No markup: a name may hold [red]. `soft_wrap` off keeps tables whole.
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def headline(summary: Mapping[str, Any]) -> RenderableType:

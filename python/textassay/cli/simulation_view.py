@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from textassay.cli.render import BARS, FIGURE, LABEL, NOTE, clean_path, counted, decimal, number, share
+from textassay.cli.render import BARS, FIGURE, LABEL, NOTE, clean_path, console, counted, decimal, number, share
 from textassay.collapse import EARLY, FIGURES, HEALTHY, LATE, TOTAL
 
 _STYLES = {HEALTHY: "green", EARLY: "yellow", LATE: "dark_orange", TOTAL: "bold red"}
@@ -128,4 +128,4 @@ def print_collapse(report: Mapping[str, Any]) -> None:
 
 
 def _print(*parts: RenderableType) -> None:
-    Console(highlight=False).print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
