@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -18,6 +19,7 @@ from textassay.folder import LONGEST_JSON, MANIFEST, MANIFEST_SCHEMA
 from textassay.inputs import Input
 from textassay.scanning import digest_of
 from textassay.signals import BATCH_PREFIX
+from textassay.summary import check_outcome
 from textassay.untrusted import parse_json, read_bytes
 
 CHUNK_ROWS = 1 << 17
@@ -100,8 +102,7 @@ class ScanFolder:
         if place.parent != PurePosixPath("documents") or not _NAME.fullmatch(place.name):
             raise FolderError(f"{self.path / MANIFEST}: wanted a file in documents/, found {entry['documents']!r}")
         outcome = dict(entry["outcome"])
-        for name in ("bytes", "bytes_parsed", "lines", "documents", "malformed"):
-            outcome[name] = int(outcome[name])
+        check_outcome(outcome)
         name, size, mtime_ns, digest = (entry[key] for key in ("path", "size", "mtime_ns", "digest"))
         texts, numbers = (name, digest or ""), (size or 0, mtime_ns or 0)
         if not all(isinstance(one, str) for one in texts) or not all(type(one) is int for one in numbers):
@@ -132,7 +133,10 @@ class ScanFolder:
             return {}
         kinds = _parquet_kinds if _is_parquet(self.inputs[0].documents) else _lines_kinds
         # A JSONL file of no rows names no columns: the first that has some does.
-        found = next((kind for one in self.inputs if (kind := kinds(one.documents))), {})
+        found: dict[str, str] = {}
+        for one in self.inputs:
+            with _reading(one.documents):
+                found = found or kinds(one.documents)
         return found | dict.fromkeys(BATCH_COLUMNS, "number")
 
     def check_columns(self, wanted: Mapping[str, str]) -> None:
@@ -219,12 +223,20 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
     Raises `FolderError` on a file that is damaged, `UsageError` where it needs pyarrow.
     """
     read = _parquet_chunks if _is_parquet(path) else _lines_chunks
-    try:
+    with _reading(path):
         yield from read(path, columns)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except UsageError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ArithmeticError, zstandard.ZstdError) as error:
-        # pyarrow's errors are of these kinds.
+    except Exception as error:
+        kinds = (OSError, ValueError, TypeError, KeyError, RuntimeError, ArithmeticError, zstandard.ZstdError)
+        if not isinstance(error, kinds) and not type(error).__module__.startswith("pyarrow"):
+            raise
         raise FolderError(f"cannot read {path}: {error}") from error
 
 

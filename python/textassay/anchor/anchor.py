@@ -158,7 +158,9 @@ def _is(value: Any, wanted: str) -> bool:
         case "numbers by name":
             return isinstance(value, dict) and all(_is(one, _NUMBER) for one in value.values())
         case "a list of named files":
-            return isinstance(value, list) and all(isinstance(one, dict) and _is(one.get("name"), "a text") for one in value)
+            return isinstance(value, list) and all(
+                isinstance(one, dict) and _is(one.get("name"), "a text") for one in value
+            )
         case "a list":
             return isinstance(value, list)
         case "an object" | "an object or null":

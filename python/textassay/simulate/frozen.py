@@ -40,7 +40,8 @@ class FrozenModel:
         """Raises `AnchorError` on what is no anchor, `UsageError` on one that was not built from text by this program."""
         anchor = load_anchor(path)
         try:
-            self._take(anchor)
+            with np.errstate(invalid="raise", over="raise", divide="raise"):
+                self._take(anchor)
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             if isinstance(error, UsageError):
                 raise
