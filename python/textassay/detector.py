@@ -29,6 +29,7 @@ from textassay.lexicon import default_lexicon
 from textassay.signals import bins_of
 from textassay.texts import chunks_of
 from textassay.untrusted import parse_json
+from textassay.versions import unlike
 
 if TYPE_CHECKING:
     from textassay.profile import Profile
@@ -391,10 +392,11 @@ class ModelReader:
 
     def read(self, text: bytes, packed: bytes) -> Detector:
         model = self._json(text)
+        if isinstance(model, dict) and model.get("format") != FORMAT:
+            raise self._fail(unlike(model.get("format"), FORMAT))
         self._keys(model, _MODEL_KEYS, "the model")
-        if model["format"] != FORMAT or model["features"] != FEATURES:
-            found = f"{str(model['format'])[:40]!r} and features {str(model['features'])[:40]}"
-            raise self._fail(f"wanted {FORMAT!r} and features {FEATURES}, found {found}")
+        if model["features"] != FEATURES:
+            raise self._fail(f"wanted features {FEATURES}, found {str(model['features'])[:40]}")
         if not isinstance(model["name"], str) or not 0 < len(model["name"]) <= 40:
             raise self._fail("wanted a name of 1 to 40 characters")
         if model["markers"] != default_lexicon().digest:

@@ -17,6 +17,7 @@ from textassay.predicates import Predicate, parse_predicate
 from textassay.sampling import MAX_SAMPLE, SCHEMA
 from textassay.stratified import Agreement, Estimate, LabelledStratum, agreement, estimate_ratio
 from textassay.untrusted import MOST_DIGITS, parse_json
+from textassay.versions import unlike
 
 REPORT_SCHEMA = "textassay.labels/1"
 HUMAN, SYNTHETIC = "human", "synthetic"
@@ -195,7 +196,7 @@ def _item(line: bytes, where: str) -> dict[str, Any]:
         item = parse_json(line)
         sampling = item["sampling"]
         if sampling["schema"] != SCHEMA:
-            raise ValueError(f"wanted the schema {SCHEMA}")
+            raise ValueError(unlike(sampling["schema"], SCHEMA))
         numbers = (item["item"], sampling["documents"], sampling["sampled"])
         is_whole = all(type(number) is int and number > 0 for number in numbers)
         if not (is_whole and isinstance(sampling["stratum"], str) and isinstance(item["text"], str)):

@@ -21,6 +21,7 @@ from textassay.scanning import digest_of
 from textassay.signals import BATCH_PREFIX
 from textassay.summary import check_outcome
 from textassay.untrusted import parse_json, read_bytes
+from textassay.versions import unlike
 
 CHUNK_ROWS = 1 << 17
 LONGEST_ROW = 1 << 24
@@ -207,7 +208,7 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise FolderError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict) or content.get("schema") != schema:
-        raise FolderError(f"{path}: wanted the schema {schema}")
+        raise FolderError(f"{path}: {unlike(content.get('schema') if isinstance(content, dict) else content, schema)}")
     return content
 
 

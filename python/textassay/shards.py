@@ -23,6 +23,7 @@ from textassay.scanning import DocumentsChoice, Progress, ScanResult, document_f
 from textassay.summary import SCHEMA as SUMMARY_SCHEMA
 from textassay.summary import is_damaged
 from textassay.untrusted import parse_json, read_bytes
+from textassay.versions import unlike
 
 MOST_SHARDS = 100_000
 LONGEST_PLAN = 1 << 26
@@ -82,12 +83,12 @@ class PlanRecord:
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror or error}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise FolderError(f"{path}: wanted a plan of shards: {error!r}") from error
+            raise FolderError(f"{path}: wanted a plan of shards: {error}") from error
 
     @classmethod
     def _parsed(cls, content: Any) -> "PlanRecord":
-        if set(content) != {"schema", "settings", "shards"} or content["schema"] != PLAN_SCHEMA:
-            raise ValueError(f"not of the schema {PLAN_SCHEMA}")
+        if content["schema"] != PLAN_SCHEMA or set(content) != {"schema", "settings", "shards"}:
+            raise ValueError(unlike(content["schema"], PLAN_SCHEMA))
         shards = []
         for index, entry in enumerate(content["shards"]):
             numbers = (entry["files"], entry["bytes"])

@@ -17,6 +17,7 @@ from textassay.configuration import Configuration, check_limits, histogram_names
 from textassay.errors import ProfileError
 from textassay.tap_format import canonical_json, from_planes
 from textassay.untrusted import parse_json
+from textassay.versions import newer
 
 TOKEN_LIMIT = 1 << 31
 EXPANSION_LIMIT = 1 << 16
@@ -88,10 +89,10 @@ class _Reader:
             raise self._fail(f"not a profile: wanted {tap.MAGIC!r} at its start, found {start!r}")
         lengths = self._take(8, "version and header length")
         version, length = struct.unpack("<II", lengths)
+        if version > tap.VERSION:
+            raise self._fail(newer("format", version, tap.VERSION))
         if version != tap.VERSION:
-            raise self._fail(
-                f"wanted version {tap.VERSION} of the format, found {version}; a newer textassay may read it"
-            )
+            raise self._fail(f"wanted version {tap.VERSION} of the format, found {version}")
         if length > tap.HEADER_LIMIT:
             raise self._fail(f"wanted a header of at most {tap.HEADER_LIMIT} bytes, found {length}")
         raw = self._take(length, "header")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from textassay.errors import AnchorError
 from textassay.untrusted import parse_json
+from textassay.versions import newer
 
 MAGIC = b"\x89TAA\r\n\x1a\n"
 VERSION = 1
@@ -122,6 +123,8 @@ class AnchorFile:
         if size < PREAMBLE_SIZE or self._data[:8].tobytes() != MAGIC:
             raise AnchorError(self.path, "wanted an anchor file, found something else")
         _, version, length, offset, checksum = _PREAMBLE.unpack(self._data[: _PREAMBLE.size].tobytes())
+        if version > VERSION:
+            raise AnchorError(self.path, newer("format", version, VERSION))
         if version != VERSION:
             raise AnchorError(self.path, f"wanted version {VERSION} of the format, found {version}")
         if length > _HEADER_LIMIT or offset + length != size:
