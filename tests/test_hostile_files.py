@@ -1,19 +1,25 @@
 """Files from strangers: every format that is read, and the same attacks on each. A new format is one line in FORMATS."""
 
 import csv
+import gzip
 import io
 import json
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import zstandard
 from typer.testing import CliRunner
@@ -37,6 +43,7 @@ from textassay.labels import take_labels
 from textassay.lexicon import load_lexicon
 from textassay.merging import merge_profiles
 from textassay.mixing import MixPolicy
+from textassay.patterns import check_backtracking
 from textassay.provenance import ProvenanceRules
 from textassay.report.writing import write_report
 from textassay.sampling import sample_documents
@@ -523,3 +530,297 @@ def test_what_a_user_sees(form, stage, monkeypatch):
 def assert_harmless(shown: str) -> None:
     """No control character, no mark of direction: what is on a screen is what stands there."""
     assert not [char for char in shown if char not in "\n\N{NO-BREAK SPACE}" and not char.isprintable()]
+
+
+# --- names and places
+
+
+HOSTILE_NAMES = [
+    "../../x.parquet",
+    "/etc/passwd",
+    "documents/../x",
+    "documents/..",
+    "documents/a/b",
+    "documents/a\nb",
+    "x",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_no_name_in_a_manifest_leads_outside(name, good, stage):
+    folder = stage(FORMATS[0])
+    manifest = json.loads((folder / "out/manifest.json").read_bytes())
+    manifest["inputs"][0]["documents"] = name
+    (folder / "out/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TextassayError, match="documents"):
+        _filtered(folder)
+    assert list((folder / "new").rglob("*.zst")) == []
+
+
+def test_two_inputs_cannot_have_one_file_of_rows(stage):
+    """Or what is made of one would take the place of what is made of the other."""
+    folder = stage(FORMATS[0])
+    manifest = json.loads((folder / "out/manifest.json").read_bytes())
+    manifest["inputs"] *= 2
+    (folder / "out/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TextassayError, match="the same rows"):
+        _filtered(folder)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a" * 31, "", "A" * 32, "0" * 31 + "\n"])
+def test_no_name_in_a_plan_leads_outside(name, stage):
+    folder = stage(FORMATS[0])
+    plan = json.loads((folder / "shards/plan.json").read_bytes())
+    plan["shards"][0]["name"] = name
+    (folder / "shards/plan.json").write_text(json.dumps(plan))
+    with pytest.raises(TextassayError, match="shard 0"):
+        PlanRecord.read(folder / "shards")
+
+
+@pytest.mark.parametrize("below", ["../../profile", "missing.jsonl"])
+def test_attributes_are_written_beside_inputs_only(below, stage):
+    folder = stage(FORMATS[0])
+    (folder / "victim").mkdir()
+    (folder / "victim" / "profile").write_text("mine")
+    (folder / "documents" / "deep").mkdir()
+    manifest = json.loads((folder / "lines/manifest.json").read_bytes())
+    # From attributes/textassay/ two steps up, beside documents/.
+    manifest["inputs"][0]["path"] = f"{folder}/victim/documents/{below}"
+    (folder / "lines/manifest.json").write_text(json.dumps(manifest))
+    (folder / "victim/documents/x").mkdir(parents=True)
+    with pytest.raises(TextassayError, match="wanted an input that is there"):
+        write_attributes([folder / "lines"])
+    assert (folder / "victim" / "profile").read_text() == "mine" and not (folder / "victim/attributes").exists()
+
+
+def test_a_link_in_the_folder_of_results_is_not_followed(stage):
+    """`.partial` is emptied by whoever writes there: what a stranger's link leads to must be left alone."""
+    folder = stage(FORMATS[0])
+    victim = folder / "victim"
+    victim.mkdir()
+    (victim / "letters").write_text("mine")
+    (folder / "out/.partial").symlink_to(victim)
+    with pytest.raises(TextassayError, match="symbolic link"):
+        ta.scan(folder / "corpus.jsonl", folder / "out", threads=1)
+    (folder / "out/.partial").unlink()
+    (folder / "out/.partial").mkdir()
+    (folder / "out/.partial/lock").symlink_to(victim / "made")
+    with pytest.raises(TextassayError):
+        ta.scan(folder / "corpus.jsonl", folder / "out", threads=1)
+    assert sorted(os.listdir(victim)) == ["letters"]
+
+
+def test_links_in_the_place_of_results_are_replaced(stage):
+    folder = stage(FORMATS[0])
+    (folder / "mine").write_text("mine")
+    (folder / "out/summary.json").unlink()
+    (folder / "out/summary.json").symlink_to(folder / "mine")
+    ta.scan(folder / "corpus.jsonl", folder / "out", threads=1)
+    assert (folder / "mine").read_text() == "mine" and not (folder / "out/summary.json").is_symlink()
+
+
+# --- what is shown
+
+
+def hostile_corpus(folder: Path) -> Path:
+    """Names, ids, sources, models and words that act on whoever prints them."""
+    rows = [
+        {"id": ESCAPE, "text": f"{text} {ESCAPE} zz\u202ezz::error::x", "source": ESCAPE, "model": "gpt" + ESCAPE}
+        for text in TEXTS
+    ]
+    path = folder / f"{ESCAPE.replace('/', '')}.jsonl"
+    path.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows) + b"{\n")
+    return path
+
+
+COMMANDS = [
+    "scan CORPUS -o new/s --provenance rules.toml --batch-tokens 100",
+    "scan CORPUS --provenance rules.toml --json",
+    "merge new/s",
+    "gate new/s --policy policy.toml",
+    "gate new/s --policy strict.toml --junit new/j.xml -o new/g.json",
+    "compare out new/s",
+    "compare out new/s --json",
+    "filter CORPUS --scan new/s --keep n_tokens>3 -o new/f",
+    "sample CORPUS -n 5 -o new/sample.jsonl --csv new/sheet.csv",
+    "mix new/s --policy policy.toml",
+    "anchor build CORPUS -o new/h.anchor",
+    "anchor info new/h.anchor",
+    "anchor check new/h.anchor CORPUS",
+    "calibrate CORPUS --label-field source",
+    "scan CORPUS.missing",
+    "gate CORPUS",
+    "report CORPUS",
+]
+
+
+def test_nothing_that_is_printed_acts_on_a_terminal(stage, monkeypatch):
+    folder = stage(FORMATS[0])
+    corpus = hostile_corpus(folder)
+    (folder / "strict.toml").write_text(
+        '[mattr]\nmin = 2\n[synthetic_ratio]\nmax = 0\nby = "labels"\n[malformed_share]\nmax = 0\n'
+    )
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "step.md"))
+    for command in COMMANDS:
+        words = [word.replace("CORPUS", str(corpus)) for word in command.split()]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code in (0, 1, 2, 3), (command, done.output, done.exception)
+        assert "Traceback" not in done.output, command
+        assert_harmless(done.output)
+        assert not [line for line in done.output.splitlines() if line.lstrip().startswith("::")], command
+        assert "##[" not in done.output
+    page = (folder / "new/s/report.html").read_text("utf-8")
+    step = (folder / "step.md").read_text("utf-8")
+    for text in (page, step):
+        assert "<script>x" not in text and "[red]x[/red]<script>" not in text
+        assert_harmless(text)
+    assert "::error" not in step
+    ElementTree.parse(folder / "new/j.xml")
+    rows = list(csv.DictReader(io.StringIO((folder / "new/sheet.csv").read_text("utf-8"))))
+    assert len(rows) == 5 and not [row for row in rows if row["text"].startswith(("=", "+", "-", "@"))]
+
+
+def test_markup_is_shown_as_it_stands(stage, monkeypatch):
+    """A note of an anchor is a stranger's."""
+    folder = stage(FORMATS[0])
+    monkeypatch.chdir(folder)
+    ta.build_anchor("corpus.jsonl", "noted.anchor", note="[red]alarm[/red] :warning:", threads=1)
+    done = CliRunner().invoke(app, ["anchor", "info", "noted.anchor"])
+    assert "[red]alarm[/red] :warning:" in done.output
+
+
+# --- bombs: in a child whose memory is limited
+
+
+def _in_a_child(folder: Path, code: str, timeout: float = 60) -> str:
+    """Prints what error came up."""
+    program = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
+import textassay as ta
+from textassay.errors import TextassayError
+from pathlib import Path
+folder = Path(sys.argv[1])
+try:
+    {code}
+    print("read")
+except TextassayError as error:
+    print(error)
+"""
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], capture_output=True, check=False, text=True, timeout=timeout, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def packed_zeros(size: int) -> bytes:
+    compressor = zstandard.ZstdCompressor(level=1).compressobj()
+    piece = b"0" * (1 << 24)
+    return b"".join(compressor.compress(piece) for _ in range(size >> 24)) + compressor.flush()
+
+
+def test_a_line_of_3_GiB(stage):
+    folder = stage(FORMATS[0])
+    (folder / "lines/documents/000000-corpus.jsonl.zst").write_bytes(packed_zeros(3 << 30))
+    code = 'ta.filter_shards(folder / "documents/corpus.jsonl", folder / "new/f", scanned=folder / "lines", keep="n_tokens > 3", threads=1)'
+    assert "wanted rows of at most" in _in_a_child(folder, code)
+
+
+def test_an_arpa_file_that_expands_without_end(stage):
+    folder = stage(FORMATS[0])
+    line = b"-1.0\ta" + b"b" * 4000 + b"\t-1.0\n"
+    head = b"\\data\\\nngram 1=9999999\nngram 2=1\n\n\\1-grams:\n"
+    (folder / "model.arpa").write_bytes(gzip.compress(head) + gzip.compress(line * 2000) * 200)
+    code = 'from textassay.anchor.arpa import import_arpa; import_arpa(folder / "model.arpa", folder / "new/a")'
+    assert "expands to more than" in _in_a_child(folder, code)
+
+
+def test_one_text_in_every_row(stage):
+    """A dictionary of one text of 16 MiB, and 100,000 rows that are it: 1.6 TB once it is unpacked."""
+    folder = stage(FORMATS[0])
+    path = folder / "out/documents/000000-corpus.parquet"
+    rows = pyarrow.parquet.read_table(path)
+    long = pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(100_000, np.int32)), ["a" * (1 << 24)])
+    columns = {
+        name: pyarrow.chunked_array([pyarrow.nulls(100_000, kind.type)])
+        for name, kind in zip(rows.column_names, rows.schema, strict=True)
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns | {"id": long}), path)
+    code = 'ta.filter_shards(folder / "corpus.jsonl", folder / "new/f", scanned=folder / "out", keep="id == \'a\'", threads=1)'
+    assert "wanted texts of at most" in _in_a_child(folder, code)
+
+
+ENDLESS = {
+    "policy.toml": "ta.GatePolicy.load(path)",
+    "rules.toml": "ta.ProvenanceRules.load(path)",
+    "markers.txt": "from textassay.lexicon import load_lexicon; load_lexicon(path)",
+    "calibration.json": "ta.Calibration.load(path)",
+    "sample.jsonl": "ta.take_labels(path)",
+    "probes.jsonl": "from textassay.tail_probes import read_probes; read_probes(path)",
+    "model.arpa": "from textassay.anchor.arpa import import_arpa; import_arpa(path, folder / 'new/a')",
+    "a.anchor": "ta.load_anchor(path)",
+    "out/profile.tap": "ta.Profile.load(path)",
+    "out/summary.json": "ta.merge_profiles([folder / 'out'])",
+    "out/manifest.json": "ta.gate(folder / 'out')",
+    "shards/plan.json": "ta.merge_profiles([folder / 'shards'])",
+}
+
+
+def test_files_without_an_end(stage):
+    """/dev/zero by a link of each name: read up to a bound, or refused."""
+    folder = stage(FORMATS[0])
+    for name in ENDLESS:
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+    calls = "; ".join(
+        f"failed(lambda path: tried({call!r}, path), folder / {name!r})" for name, call in ENDLESS.items()
+    )
+    code = f"""
+    def tried(call, path):
+        exec(call, {{"ta": ta, "folder": folder, "path": path}})
+    def failed(call, path):
+        try:
+            call(path)
+        except (TextassayError, OSError) as error:
+            print(path, type(error).__name__, error)
+        else:
+            raise AssertionError(path)
+    {calls}"""
+    assert _in_a_child(folder, code).count("Error") >= len(ENDLESS)
+
+
+def test_pipes_in_a_folder_of_results_are_not_waited_for(stage):
+    folder = stage(FORMATS[0])
+    for name in ("summary.json", "errors.jsonl", "batches.parquet", "documents/000000-corpus.parquet"):
+        (folder / "out" / name).unlink()
+        os.mkfifo(folder / "out" / name)
+    assert "regular file" in _in_a_child(folder, 'ta.gate(folder / "out")')
+    code = 'ta.filter_shards(folder / "corpus.jsonl", folder / "new/f", scanned=folder / "out", keep="n_tokens > 3", threads=1)'
+    assert "regular file" in _in_a_child(folder, code)
+
+
+# --- patterns
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a|a)*b", "(a|ab)*c", "(a?){50}a", "(?:a{0,99}){0,99}b", ".*.*.*.*x", "(.*)*", r"(\w+\s?)+$"]
+)
+def test_group_patterns_that_take_exponential_time_are_refused(pattern, good):
+    with pytest.raises(TextassayError, match="group pattern"):
+        calibrate(good / "labelled.jsonl", group_field="group", group_pattern=pattern, threads=1)
+
+
+@pytest.mark.parametrize("pattern", ["^(.*)/[^/]+/[^/]+$", r"^g\d+", "(?i)^[a-z]+", "x|y", "^(?:abc)+"])
+def test_others_are_followed(pattern):
+    check_backtracking(pattern)
+
+
+def test_a_repeat_of_a_million_digits(stage):
+    folder = stage(FORMATS[0])
+    (folder / "rules.toml").write_text(RULES.replace("gpt|claude", "a{" + "9" * 100_000 + "}"))
+    with pytest.raises(TextassayError, match="wanted a repeat"):
+        ProvenanceRules.load(folder / "rules.toml")
