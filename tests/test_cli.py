@@ -147,7 +147,7 @@ def test_frames_without_a_checksum_are_mentioned(tmp_path):
         (["scan", "good.jsonl.zst", "nope.jsonl"], "nope.jsonl: no such file or folder"),
         (["scan", "."], "no file ending in"),
         (["scan", "good.jsonl.zst", "--signals", "matr"], "did you mean mattr"),
-        (["scan", "good.jsonl.zst", "--tokens", "bpe"], "wanted one of word, byte, char"),
+        (["scan", "good.jsonl.zst", "--tokens", "syllable"], "wanted one of word, byte, char"),
         (["scan", "good.jsonl.zst", "--text-field", "a..b"], "wanted names joined by dots"),
         (["scan", "good.jsonl.zst", "--batch-tokens", "0"], "batch_tokens=0: wanted a whole number from 1"),
         (["scan", "good.jsonl.zst", "--batch-tokens", "x"], "--batch-tokens x: wanted a number"),

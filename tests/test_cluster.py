@@ -20,11 +20,14 @@ from textassay import (
     InputError,
     Profile,
     ProfileError,
+    ScanInterrupted,
     UsageError,
     _backend,
+    checkpoint,
     merge_profiles,
     scan,
     scan_shard,
+    scan_status,
 )
 from textassay.atomic import create
 from textassay.engines import local
@@ -432,3 +435,32 @@ def test_the_page_says_what_is_there():
     helped = command("scan", "--help").stdout + command("merge", "--help").stdout
     for option in set(re.findall(r"(?<=[ `])--[a-z][a-z-]+", page)) - {"--array"}:
         assert option in helped, option
+
+
+# Interrupted
+
+
+def test_a_shard_that_was_begun_is_gone_on_with(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1.0)
+    options = {"batch_tokens": 1000, "report": False, "threads": 1}
+    commits = {"checkpoint_seconds": 0.0, "should_stop": lambda: True}
+    with pytest.raises(ScanInterrupted) as caught:
+        local.scan(corpus, tmp_path / "out", shards=2, **options, **commits)
+    assert caught.value.out == tmp_path / "out"
+    found = scan_status(tmp_path / "out")
+    assert (found["state"], found["shards"]) == ("stopped", {"finished": 0, "running": 0, "stopped": 1, "waiting": 1})
+    assert found["files_total"] == len(TEXTS) and found["bytes_total"] == sum(
+        p.stat().st_size for p in corpus.iterdir()
+    )
+    local.scan(corpus, tmp_path / "out", shards=2, **options)
+    found = scan_status(tmp_path / "out")
+    assert (found["state"], found["files"], found["documents"]) == ("finished", len(TEXTS), sum(map(len, TEXTS)))
+    one = scan(corpus, tmp_path / "one", **options)
+    assert (tmp_path / "out" / "profile.tap").read_bytes() == (tmp_path / "one" / "profile.tap").read_bytes()
+    assert one.summary["inputs"]["documents"] == found["documents"]
+
+
+def test_status_of_shards_for_a_person(corpus, tmp_path):
+    scan_shard(corpus, tmp_path / "out", (0, 3), report=False)
+    told = command("status", tmp_path / "out")
+    assert told.returncode == 0 and "shards     1 finished, 2 waiting" in told.stdout

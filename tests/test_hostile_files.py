@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import tokenizers
 import zstandard
 from typer.testing import CliRunner
 
@@ -35,7 +36,7 @@ from textassay.cli.app import app
 from textassay.cli.settings import load_settings
 from textassay.detector import Detector
 from textassay.dolma import write_attributes
-from textassay.errors import TextassayError
+from textassay.errors import ScanInterrupted, TextassayError
 from textassay.filtering import filter_shards
 from textassay.gate_policy import GatePolicy
 from textassay.gating import gate
@@ -49,6 +50,7 @@ from textassay.report.writing import write_report
 from textassay.sampling import sample_documents
 from textassay.shards import PlanRecord
 from textassay.simulate.frozen import FrozenModel
+from textassay.status import scan_status
 from textassay.tail_probes import make_probes, read_answers, read_probes, write_probes
 from textassay.untrusted import parse_json
 
@@ -126,6 +128,10 @@ def good(tmp_path_factory) -> Path:
     ta.scan_shard(corpus, folder / "shards", "0/1", threads=1)
     (folder / "bad.jsonl").write_bytes(b'{"text": 1}\n{"text"\n' + corpus.read_bytes())
     ta.scan(folder / "bad.jsonl", folder / "bad", threads=1)
+    (folder / "origin").write_text(str(corpus))
+    with pytest.raises(ScanInterrupted):
+        ta.scan(corpus, folder / "stopped", threads=1, should_stop=lambda: True)
+    _write_tokenizer(folder / "tokenizer.json")
     items, _ = make_probes(corpus, folder / "a.anchor")
     write_probes(items, folder / "probes.jsonl")
     write_probes(items, folder / "hidden.jsonl", folder / "answers.jsonl")
@@ -137,6 +143,13 @@ def good(tmp_path_factory) -> Path:
     shipped = ROOT / "python" / "textassay" / "detectors" / "en-1"
     shutil.copytree(shipped, folder / "detector")
     return folder
+
+
+def _write_tokenizer(path: Path) -> None:
+    trained = tokenizers.Tokenizer(tokenizers.models.BPE())
+    trained.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.train_from_iterator(TEXTS, tokenizers.trainers.BpeTrainer(vocab_size=300, show_progress=False))
+    trained.save(str(path))
 
 
 def _fill_in(sample: Path, sheet: Path) -> None:
@@ -248,6 +261,16 @@ def _filtered(folder: Path, scanned: str = "out") -> None:
     )
 
 
+def _gone_on(folder: Path) -> None:
+    """The status of a scan that was stopped, and the scan."""
+    scan_status(folder / "stopped")
+    ta.scan((folder / "origin").read_text(), folder / "stopped", threads=1)
+
+
+def _tokenized(folder: Path) -> None:
+    ta.measure(TEXTS[:2], "n_tokens", tokens="bpe", tokenizer=folder / "tokenizer.json")
+
+
 def _options_of_commands() -> dict[str, dict[str, str]]:
     return {"scan": {"threads": "threads", "signals": "signals"}}
 
@@ -285,6 +308,10 @@ FORMATS = [
     Format("lines of documents", "lines/documents/000000-corpus.jsonl.zst", lambda f: _filtered(f, "lines"), "filter corpus.jsonl --scan lines --keep n_tokens>3 -o new/filtered", PACKED_LINE),
     Format("rows of batches", "out/batches.parquet", lambda f: gate(f / "out", f / "policy.toml"), "gate out --policy policy.toml"),
     Format("lines of batches", "lines/batches.jsonl.zst", lambda f: gate(f / "lines", f / "policy.toml"), "gate lines --policy policy.toml", PACKED_LINE),
+    Format("state of a scan", "stopped/.partial/state.json", _gone_on, "status stopped", PLAIN),
+    Format("run of a scan", "stopped/.partial/run.json", _gone_on, "status stopped", PLAIN),
+    Format("manifest of a status", "out/manifest.json", lambda f: scan_status(f / "out"), "status out", PLAIN),
+    Format("tokenizer", "tokenizer.json", _tokenized, "scan corpus.jsonl --tokens bpe --tokenizer tokenizer.json"),
     Format("errors", "bad/errors.jsonl", lambda f: write_report(f / "bad", f / "new" / "r.html"), "report bad -o new/r.html", is_slow=True),
 ]  # fmt: skip
 
@@ -611,6 +638,21 @@ def test_a_link_in_the_folder_of_results_is_not_followed(stage):
     assert sorted(os.listdir(victim)) == ["letters"]
 
 
+def test_links_in_an_unfinished_scan_are_refused(stage):
+    """What it goes on with is opened to write, and cut to a length that its state names."""
+    folder = stage(FORMATS[0])
+    (folder / "mine").write_text("mine")
+    for name in ("outcomes.spool", "documents", "summary.json"):
+        path = folder / "stopped/.partial" / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(folder / "mine")
+        with pytest.raises(TextassayError, match="symbolic link"):
+            ta.scan((folder / "origin").read_text(), folder / "stopped", threads=1)
+        path.unlink()
+    assert (folder / "mine").read_text() == "mine"
+
+
 def test_links_in_the_place_of_results_are_replaced(stage):
     folder = stage(FORMATS[0])
     (folder / "mine").write_text("mine")
@@ -700,7 +742,7 @@ def _in_a_child(folder: Path, code: str, timeout: float = 60) -> str:
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 import textassay as ta
-from textassay.errors import TextassayError
+from textassay.errors import ScanInterrupted, TextassayError
 from pathlib import Path
 folder = Path(sys.argv[1])
 try:
@@ -711,7 +753,12 @@ except TextassayError as error:
 """
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], capture_output=True, check=False, text=True, timeout=timeout, env=environment
+        [sys.executable, "-c", program, str(folder)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=timeout,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

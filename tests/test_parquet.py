@@ -503,6 +503,7 @@ BAD = [
     [(column("a")[0], np.array([1, 0]), None), None],
     [(column("a")[0], np.array([-1, 0]), None), None],
     [column("a", "b"), column("c")],
+    [None, None],
 ]
 
 

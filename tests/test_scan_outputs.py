@@ -451,7 +451,7 @@ def test_a_folder_that_cannot_be_written(backend, corpus):
         {"batch_tokens": 1.5},
         {"batch_tokens": 1 << 26},
         {"max_types": 0},
-        {"tokens": "bpe"},
+        {"tokens": "syllable"},
         {"entropy_floor": float("nan")},
         {"entropy_floor": -1},
         {"text_fields": ["a"] * 64},

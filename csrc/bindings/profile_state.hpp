@@ -18,6 +18,8 @@ class ProfileState {
     }
 
     const Profile& profile() const { return *profile_; }
+    // For a scan that counts into it; change() is called once it has.
+    const std::shared_ptr<Profile>& shared() const { return profile_; }
     Profile& change() {
         const std::lock_guard lock(mutex_);
         sorted_.reset();

@@ -27,7 +27,9 @@ RowColumn column_of(const py::tuple& column, size_t& rows) {
     bool is_ascending = found.offsets[0] >= 0 && found.offsets[rows] <= data.size();
     for (size_t i = 0; i < rows; ++i) is_ascending &= found.offsets[i] <= found.offsets[i + 1];
     if (!is_ascending) throw std::invalid_argument("rows: wanted ascending offsets within the data");
-    if (!column[2].is_none()) found.present = textassay::bindings::column(array_of<Present>(column[2], "presence: a C-contiguous array of bool"), rows, "presence");
+    if (column[2].is_none()) return found;
+    const auto present = array_of<Present>(column[2], "presence: a C-contiguous array of bool");
+    found.present = textassay::bindings::column(present, rows, "presence");
     return found;
 }
 
@@ -45,6 +47,7 @@ Rows rows_of(const py::list& columns, size_t n_columns) {
         rows.size = size;
         is_first = false;
     }
+    if (is_first) throw std::invalid_argument("rows: wanted a column at least");
     return rows;
 }
 
@@ -84,6 +87,11 @@ class PythonRowReader final : public RowReader {
         }
         take(rows);
         return true;
+    }
+
+    void skip(uint64_t rows) override {
+        const py::gil_scoped_acquire acquire;
+        object_.attr("skip")(rows);
     }
 
     const char* format() const override { return format_.c_str(); }

@@ -104,16 +104,16 @@ void register_measurer(py::module_& module) {
     py::class_<PythonMeasurer>(module, "Measurer")
         .def(py::init([](const std::vector<std::string>& signals, const std::string& tokens,
                          const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor, std::shared_ptr<Detector> detector, uint64_t batch_tokens,
-                         uint64_t max_types, unsigned threads) {
+                         uint64_t max_types, unsigned threads, const py::object& encoder) {
                  check_limits(batch_tokens, max_types);
-                 MeasureConfig config = measure_config(signals, tokens, markers, anchor, std::move(detector));
+                 MeasureConfig config = measure_config(signals, tokens, markers, anchor, std::move(detector), encoder);
                  return new PythonMeasurer{config, Measurer(config, batch_tokens, max_types, threads), {}};
              }),
              py::arg("signals"), py::kw_only(), py::arg("tokens") = "word",
              py::arg("markers") = std::vector<std::vector<std::string>>{}, py::arg("anchor") = py::none(),
              py::arg("detector") = py::none(),
              py::arg("batch_tokens") = uint64_t{1} << 20, py::arg("max_types") = uint64_t{1} << 24, py::arg("threads") = 1u,
-             py::keep_alive<1, 5>())
+             py::arg("encoder") = py::none(), py::keep_alive<1, 5>())
         .def("measure", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, false); },
              py::arg("data"), py::arg("offsets"))
         .def("update", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, true); },

@@ -28,7 +28,63 @@ Stage stage_named(const std::string& name) {
     throw std::invalid_argument("stage: wanted decompress, json, words, signals or histogram, got \"" + name + "\"");
 }
 
-std::vector<ScanSource> sources_of(const py::sequence& paths, const ScanConfig& config) {
+Malformed reason_named(const std::string& name) {
+    for (size_t i = 1; i < static_cast<size_t>(Malformed::kReasons); ++i)
+        if (name == name_of(static_cast<Malformed>(i))) return static_cast<Malformed>(i);
+    throw std::invalid_argument("malformed_by_reason: found \"" + name + "\", which is no reason");
+}
+
+constexpr std::pair<const char*, uint64_t Account::*> kAccount[] = {
+    {"bytes_parsed", &Account::parsed},    {"bytes_malformed", &Account::malformed}, {"bytes_blank", &Account::blank},
+    {"bytes_too_long", &Account::too_long}, {"lines", &Account::lines},               {"documents", &Account::documents}};
+
+// Numbers of malformed records by reason; returns their sum.
+uint64_t put_account(const Account& account, py::dict& dict) {
+    py::dict by_reason;
+    uint64_t malformed = 0;
+    for (size_t i = 1; i < account.records_by_reason.size(); ++i) {
+        const uint64_t records = account.records_by_reason[i];
+        malformed += records;
+        if (records > 0) by_reason[name_of(static_cast<Malformed>(i))] = records;
+    }
+    for (const auto& [name, member] : kAccount) dict[name] = account.*member;
+    dict["malformed_by_reason"] = by_reason;
+    return malformed;
+}
+
+constexpr std::pair<const char*, uint64_t FileState::*> kState[] = {{"begin", &FileState::begin}, {"begin_line", &FileState::begin_line},
+                                                                    {"end", &FileState::end},     {"batch", &FileState::batch},
+                                                                    {"first_document", &FileState::first_document}};
+
+py::dict to_dict(const FileState& state) {
+    py::dict dict;
+    dict["format"] = state.format;
+    dict["compressed"] = state.from.compressed;
+    dict["uncompressed"] = state.from.bytes;
+    dict["frames"] = state.from.frames.frames;
+    dict["frames_without_checksum"] = state.from.frames.without_checksum;
+    for (const auto& [name, member] : kState) dict[name] = state.*member;
+    put_account(state.account, dict);
+    return dict;
+}
+
+FileState state_of(const py::dict& dict) {
+    FileState state;
+    state.format = dict["format"].cast<std::string>();
+    state.from.compressed = dict["compressed"].cast<uint64_t>();
+    state.from.bytes = dict["uncompressed"].cast<uint64_t>();
+    state.from.frames.frames = dict["frames"].cast<uint64_t>();
+    state.from.frames.without_checksum = dict["frames_without_checksum"].cast<uint64_t>();
+    for (const auto& [name, member] : kState) state.*member = dict[name].cast<uint64_t>();
+    for (const auto& [name, member] : kAccount) state.account.*member = dict[name].cast<uint64_t>();
+    for (const auto& [name, records] : dict["malformed_by_reason"].cast<py::dict>())
+        state.account.records_by_reason[static_cast<size_t>(reason_named(name.cast<std::string>()))] = records.cast<uint64_t>();
+    if (state.from.bytes > state.begin || state.begin > state.end || state.begin_line > state.account.lines)
+        throw std::invalid_argument("begun: wanted uncompressed <= begin <= end and begin_line <= lines");
+    return state;
+}
+
+std::vector<ScanSource> sources_of(const py::sequence& paths, const ScanConfig& config, const py::dict& begun) {
     const size_t n_values = config.provenance ? config.provenance->fields.size() : 0;
     std::vector<ScanSource> sources;
     for (const py::handle path : paths) {
@@ -42,18 +98,17 @@ std::vector<ScanSource> sources_of(const py::sequence& paths, const ScanConfig& 
         }
         sources.push_back(std::move(source));
     }
+    for (const auto& [index, state] : begun) {
+        ScanSource& source = sources.at(index.cast<size_t>());
+        source.is_done = state.is_none();
+        if (!source.is_done) source.state = state_of(state.cast<py::dict>());
+    }
     return sources;
 }
 
 py::dict to_dict(const FileOutcome& outcome) {
     static constexpr const char* kStatus[] = {"ok", "damaged", "unreadable"};
-    py::dict dict, by_reason;
-    uint64_t malformed = 0;
-    for (size_t i = 1; i < outcome.account.records_by_reason.size(); ++i) {
-        const uint64_t records = outcome.account.records_by_reason[i];
-        malformed += records;
-        if (records > 0) by_reason[name_of(static_cast<Malformed>(i))] = records;
-    }
+    py::dict dict;
     dict["status"] = kStatus[static_cast<size_t>(outcome.status)];
     dict["reason"] = outcome.reason;
     dict["format"] = outcome.format;
@@ -61,17 +116,10 @@ py::dict to_dict(const FileOutcome& outcome) {
     dict["compressed_offset"] = outcome.compressed_offset;
     dict["bytes_compressed"] = outcome.bytes_compressed;
     dict["bytes"] = outcome.bytes;
-    dict["bytes_parsed"] = outcome.account.parsed;
-    dict["bytes_malformed"] = outcome.account.malformed;
-    dict["bytes_blank"] = outcome.account.blank;
-    dict["bytes_too_long"] = outcome.account.too_long;
     dict["bytes_lost"] = outcome.bytes_lost;
-    dict["lines"] = outcome.account.lines;
-    dict["documents"] = outcome.account.documents;
-    dict["malformed"] = malformed;
     dict["frames"] = outcome.frames.frames;
     dict["frames_without_checksum"] = outcome.frames.without_checksum;
-    dict["malformed_by_reason"] = by_reason;
+    dict["malformed"] = put_account(outcome.account, dict);
     return dict;
 }
 
@@ -111,7 +159,7 @@ struct PythonScan {
     }
 
     ~PythonScan() {
-        // Joining its threads may take a moment, and readers of rows need the GIL.
+        // Joining its threads may take a moment, and readers of rows and encoders need the GIL.
         const py::gil_scoped_release release;
         scan.reset();
     }
@@ -166,7 +214,8 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
                                   const std::optional<std::string>& ngram_folder, uint64_t ngram_memory, const py::object& met, bool words,
                                   uint64_t batch_tokens,
                                   uint64_t max_types, uint64_t max_record_bytes, int max_window_log, unsigned threads,
-                                  bool documents, const std::string& stage, const std::optional<py::dict>& provenance) {
+                                  bool documents, const std::string& stage, const std::optional<py::dict>& provenance,
+                                  const py::object& encoder, const py::dict& begun, const std::shared_ptr<ProfileState>& profile) {
     check_limits(batch_tokens, max_types);
     if (max_record_bytes < 1 || max_record_bytes > uint64_t{128} << 20)
         throw std::invalid_argument("max_record_bytes: wanted 1 to 128 MiB, got " + std::to_string(max_record_bytes));
@@ -175,7 +224,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     if (text_fields.empty()) throw std::invalid_argument("text_fields: wanted at least one");
     if (threads < 1 || threads > 4096) throw std::invalid_argument("threads: wanted 1 to 4096, got " + std::to_string(threads));
     ScanConfig config;
-    config.measure = measure_config(signals, tokens, markers, anchor, std::move(detector));
+    config.measure = measure_config(signals, tokens, markers, anchor, std::move(detector), encoder);
     if (ngram_folder) {
         if (anchor == nullptr) throw std::invalid_argument("ngram_folder: wanted an anchor with the words to count");
         const uint64_t memory = ngram_memory / threads, fingerprint_memory = memory / kFingerprintShare;
@@ -198,10 +247,15 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     if (provenance) config.provenance = provenance_rules(*provenance, paths.size());
     auto scan = std::make_unique<PythonScan>();
     scan->config = config.measure;
-    std::vector<ScanSource> sources = sources_of(paths, config);
-    const bool calls_python = std::any_of(sources.begin(), sources.end(), [](const ScanSource& source) { return source.rows != nullptr; });
+    if (profile && (profile->profile().signals != config.measure.signals || profile->profile().histogram.max_types() != max_types))
+        throw std::invalid_argument("profile: wanted the scan's own signals and max_types");
+    scan->profile = profile;
+    std::vector<ScanSource> sources = sources_of(paths, config, begun);
+    const bool calls_python = config.measure.encoder || std::any_of(sources.begin(), sources.end(), [](const ScanSource& source) {
+        return source.rows != nullptr;
+    });
     const py::gil_scoped_release release;
-    scan->scan = std::make_shared<Scan>(std::move(sources), std::move(config));
+    scan->scan = std::make_shared<Scan>(std::move(sources), std::move(config), profile ? profile->shared() : nullptr);
     if (calls_python) calling_scans().add(scan->scan);
     return scan;
 }
@@ -229,13 +283,26 @@ void register_scan(py::module_& module) {
              py::arg("batch_tokens") = uint64_t{1} << 20,
              py::arg("max_types") = uint64_t{1} << 24, py::arg("max_record_bytes") = uint64_t{64} << 20,
              py::arg("max_window_log") = 27, py::arg("threads") = 1u, py::arg("documents") = true,
-             py::arg("stage") = "histogram", py::arg("provenance") = py::none(), py::keep_alive<1, 8>(),
+             py::arg("stage") = "histogram", py::arg("provenance") = py::none(), py::arg("encoder") = py::none(),
+             py::arg("begun") = py::dict(), py::arg("profile") = py::none(), py::keep_alive<1, 8>(),
              py::keep_alive<1, 12>())
         .def("next", &PythonScan::next, py::arg("timeout") = -1.0)
         .def("progress", &progress)
+        .def("pause", [](PythonScan& self) { self.scan->pause(); })
+        .def("is_paused", [](PythonScan& self) { return self.scan->is_paused(); })
+        .def("states", [](PythonScan& self) {
+            py::dict states;
+            for (const auto& [index, state] : self.scan->states()) states[py::int_(index)] = to_dict(state);
+            return states;
+        })
+        .def("resume", [](PythonScan& self) {
+            if (self.profile) self.profile->change();
+            self.scan->resume();
+        })
         .def("cancel", [](PythonScan& self) { self.scan->cancel(); })
         .def("profile", [](PythonScan& self) {
-            if (!self.profile) self.profile = std::make_shared<ProfileState>(self.scan->profile());
+            const std::shared_ptr<Profile> profile = self.scan->profile();
+            if (!self.profile) self.profile = std::make_shared<ProfileState>(profile);
             return self.profile;
         });
 }

@@ -1,4 +1,5 @@
 #include "arrays.hpp"
+#include "python_encoder.hpp"
 #include "code_point.hpp"
 #include "error.hpp"
 #include "fixed_log.hpp"
@@ -125,10 +126,12 @@ uint32_t bin_index(const std::string& name, double value) {
 
 MeasureConfig measure_config(const std::vector<std::string>& signals, const std::string& kind,
                              const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
-                             std::shared_ptr<Detector> detector) {
+                             std::shared_ptr<Detector> detector, const py::object& encoder) {
     MeasureConfig config;
     config.signals = signals_named(signals);
-    config.tokens = token_kind(kind);
+    if ((kind == "id") != !encoder.is_none()) throw std::invalid_argument("tokens: wanted an encoder for tokens=\"id\", and for no other");
+    config.tokens = kind == "id" ? TokenKind::kId : token_kind(kind);
+    config.encoder = python_encoder(encoder);
     config.markers = std::make_shared<const MarkerLexicon>(markers);
     if (anchor != nullptr) config.anchor = anchor->anchor;
     config.detector = std::move(detector);

@@ -26,10 +26,10 @@ struct PythonAnchor {
     py::dict arrays;
 };
 
-// Shared by Measurer and Scan. `anchor` and `detector` may be None.
+// Shared by Measurer and Scan. `anchor`, `detector` and `encoder` may be None.
 MeasureConfig measure_config(const std::vector<std::string>& signals, const std::string& tokens,
                              const std::vector<std::vector<std::string>>& markers, const PythonAnchor* anchor,
-                             std::shared_ptr<Detector> detector);
+                             std::shared_ptr<Detector> detector, const py::object& encoder);
 void check_limits(uint64_t batch_tokens, uint64_t max_types);
 py::dict to_dict(DocumentColumns&& columns, const MeasureConfig& config, bool with_origin);
 py::dict to_dict(const std::vector<BatchRow>& rows);

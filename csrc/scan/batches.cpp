@@ -104,17 +104,20 @@ void move_tally(OpenBatch& batch, const Vocabulary::View& given_up, DocumentCoun
     *tally = {counter.vocabulary(), std::move(moved)};
 }
 
-void BatchAssembler::open_batch() {
+void BatchAssembler::open_batch(const DocumentEnd& first, uint64_t lines_before) {
     open_ = std::make_shared<OpenBatch>();
-    open_->row.batch = next_batch_++;
-    open_->row.first_document = documents_;
+    open_->row.batch = begin_.batch;
+    open_->row.first_document = begin_.first_document;
+    begin_.is_open = true;
+    begin_.byte_offset = first.byte_offset;
+    begin_.line = lines_before + first.line;
     tail_tokens_.clear();
     tail_distances_.clear();
     const std::lock_guard lock(rows_mutex_);
     begun_.push_back(open_);
 }
 
-std::vector<BatchPiece> BatchAssembler::assign(BlockCounts& block) {
+std::vector<BatchPiece> BatchAssembler::assign(BlockCounts& block, uint64_t lines_before) {
     std::vector<BatchPiece> pieces;
     uint64_t token = 0;        // of the block
     uint64_t batch_begin = 0;  // first token of the open batch in this block
@@ -123,7 +126,7 @@ std::vector<BatchPiece> BatchAssembler::assign(BlockCounts& block) {
         const uint64_t end = block.documents[document].tokens;
         const bool opens = !open_;
         if (opens) {
-            open_batch();
+            open_batch(block.documents[document], lines_before);
             batch_begin = token;
             clamp_distances(block, token);
         }
@@ -134,7 +137,6 @@ std::vector<BatchPiece> BatchAssembler::assign(BlockCounts& block) {
         }
         pieces.back().end = document + 1;
         add_document(block, token, end);
-        ++documents_;
         token = end;
         if (open_->row.tokens >= batch_tokens_) {
             pieces.back().is_whole_batch = open_->pieces_assigned == 1;
@@ -191,6 +193,7 @@ void BatchAssembler::close_batch(const BlockCounts* block, uint64_t begin, uint6
     open_->window_sum -= claimed_beyond_batch(block, begin, end);
     const std::lock_guard lock(open_->mutex);
     open_->closed = true;
+    begin_ = {begin_.batch + 1, begin_.first_document + open_->row.documents};
     open_.reset();
 }
 

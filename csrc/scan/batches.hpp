@@ -29,6 +29,13 @@ struct VocabularyTally {
     std::vector<TypeTally> types;
 };
 
+// Where a file's batches stand: the batch that is open, or will be next, and the place of its first document if that is known.
+struct BatchBegin {
+    uint64_t batch = 0, first_document = 0;
+    bool is_open = false;
+    uint64_t byte_offset = 0, line = 0;
+};
+
 // A batch that has begun. Its types gather here only where it takes more than one block.
 struct OpenBatch {
     BatchRow row;
@@ -63,10 +70,13 @@ struct WorkerCounts {
 
 class BatchAssembler {
    public:
-    BatchAssembler(uint64_t batch_tokens, Histogram& histogram) : batch_tokens_(batch_tokens), histogram_(histogram) {}
+    // The first document opens the batch `begin`.
+    BatchAssembler(uint64_t batch_tokens, Histogram& histogram, const BatchBegin& begin = {})
+        : batch_tokens_(batch_tokens), histogram_(histogram), begin_{begin.batch, begin.first_document} {}
 
     // Blocks in the order of the file, one call at a time. Corrects the distances at the block's begin.
-    std::vector<BatchPiece> assign(BlockCounts& block);
+    std::vector<BatchPiece> assign(BlockCounts& block, uint64_t lines_before = 0);
+    const BatchBegin& begin() const { return begin_; }
     // After the last block: closes the batch that is open.
     void finish(WorkerCounts& worker);
 
@@ -80,7 +90,7 @@ class BatchAssembler {
     std::vector<BatchRow> take_rows();
 
    private:
-    void open_batch();
+    void open_batch(const DocumentEnd& first, uint64_t lines_before);
     void connect_to_earlier_blocks(BlockCounts& block) const;
     void clamp_distances(BlockCounts& block, uint64_t begin) const;
     void add_document(const BlockCounts& block, uint64_t begin, uint64_t end);
@@ -98,7 +108,7 @@ class BatchAssembler {
 
     // State of the assignment.
     std::shared_ptr<OpenBatch> open_;
-    uint64_t next_batch_ = 0, documents_ = 0;
+    BatchBegin begin_;
     // The open batch's last tokens in earlier blocks, at most kMattrWindow - 1, and their distances.
     std::vector<std::string> tail_tokens_;
     std::vector<uint8_t> tail_distances_;

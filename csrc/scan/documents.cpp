@@ -1,6 +1,7 @@
 #include "documents.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <iterator>
 
@@ -23,6 +24,7 @@ constexpr uint32_t kMaxTypes = 44'000, kMaxPosition = uint32_t{1} << 31;
 constexpr uint64_t kMaxLongBytes = uint64_t{1} << 20;
 
 constexpr uint32_t kBorder = kMattrWindow - 1;
+constexpr size_t kIdsAtOnce = 4096, kMaxDigits = 10, kPaddingBehindTokens = 16;
 constexpr size_t kAhead = 12;  // tokens between asking for an entry and using it
 constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
 
@@ -61,7 +63,7 @@ DocumentCounter::DocumentCounter(const MeasureConfig& config)
     : config_(config),
       wants_characters_(config.wants(kCharEntropy)),
       wants_lines_(config.wants(kDuplicateLineShare)),
-      wants_trigrams_(config.wants(kTopNgramShare)),
+      wants_trigrams_(config.wants(kTopNgramShare) && config.tokens != TokenKind::kId),
       wants_markers_((config.wants(kMarkerRate) || wants_detector(config)) && config.markers && !config.markers->empty() &&
                      config.tokens == TokenKind::kWord),
       wants_perplexity_(config.wants(kPerplexity) && config.anchor && config.anchor->order > 0),
@@ -95,8 +97,8 @@ Vocabulary::View DocumentCounter::begin_block() {
 }
 
 void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrigin& origin, BlockCounts& block,
-                            SignalHistograms& histograms) {
-    count_tokens(text, size, block);
+                            SignalHistograms& histograms, std::span<const uint32_t> ids) {
+    count_tokens(text, size, ids, block);
     const Integers sizes{size,
                          tokenizer_.characters(),
                          position_ - document_begin_,
@@ -107,7 +109,7 @@ void DocumentCounter::count(const uint8_t* text, size_t size, const DocumentOrig
     append_row(sizes, values, origin, block, histograms);
 }
 
-void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts& block) {
+void DocumentCounter::count_tokens(const uint8_t* text, size_t size, std::span<const uint32_t> ids, BlockCounts& block) {
     document_begin_ = position_;
     window_sum_ = 0;
     n_types_ = 0;
@@ -120,7 +122,7 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
     if (wants_lines_) lines_.begin(text, size);
     TokenChunk chunk;
     for (size_t begin = 0; tokenizer_.next(chunk);) {
-        count_chunk(chunk, block);
+        if (config_.tokens != TokenKind::kId) count_chunk(chunk, block);
         if (wants_detector_) score_chunk(text, chunk);
         const size_t end = tokenizer_.position() / 64 * 64;
         count_characters(text, begin, end, chunk);
@@ -128,6 +130,7 @@ void DocumentCounter::count_tokens(const uint8_t* text, size_t size, BlockCounts
         begin = end;
     }
     if (wants_detector_) score_.add_gap(config_.detector->weights.data(), text, gap_begin_, size);
+    count_ids(ids, block);
     remember_border_ids(block);
     if (wants_characters_)
         for (size_t i = size / 64 * 64; i < size; ++i) characters_.add_ascii(text[i]);
@@ -153,6 +156,28 @@ void DocumentCounter::count_characters(const uint8_t* text, size_t begin, size_t
     if (!wants_characters_) return;
     characters_.add_ascii(text + begin, (end - begin) / 64);
     for (size_t i = 0; i < chunk.high_characters_size; ++i) characters_.add(chunk.high_characters[i]);
+}
+
+// An id is the token of its decimal digits.
+void DocumentCounter::count_ids(std::span<const uint32_t> ids, BlockCounts& block) {
+    id_digits_.resize(kIdsAtOnce * kMaxDigits + kPaddingBehindTokens);
+    id_starts_.resize(kIdsAtOnce);
+    id_ends_.resize(kIdsAtOnce);
+    for (; !ids.empty(); ids = ids.subspan(std::min(ids.size(), kIdsAtOnce))) {
+        char* const digits = reinterpret_cast<char*>(id_digits_.data());
+        TokenChunk chunk{};
+        chunk.bytes = id_digits_.data();
+        chunk.starts = id_starts_.data();
+        chunk.ends = id_ends_.data();
+        chunk.size = std::min(ids.size(), kIdsAtOnce);
+        uint32_t at = 0;
+        for (size_t i = 0; i < chunk.size; ++i) {
+            id_starts_[i] = at;
+            at = static_cast<uint32_t>(std::to_chars(digits + at, digits + at + kMaxDigits, ids[i]).ptr - digits);
+            id_ends_[i] = at;
+        }
+        count_chunk(chunk, block);
+    }
 }
 
 // The hot path: one look-up a token, in passes that each do little, so that the cache misses of many tokens overlap.
@@ -378,7 +403,7 @@ void DocumentCounter::append_row(const Integers& sizes, const Values& values, co
         columns.word_offsets.push_back(static_cast<int64_t>(columns.words.size()));
     }
     block.totals.merge({1, sizes.tokens, sizes.bytes, sizes.chars, sizes.sentences, origin.replaced, 0});
-    block.documents.push_back({block.types.size(), block.distances.size()});
+    block.documents.push_back({block.types.size(), block.distances.size(), origin.byte_offset, origin.line});
 }
 
 }  // namespace textassay

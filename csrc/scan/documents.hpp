@@ -13,6 +13,7 @@
 #include "buffer.hpp"
 #include "character_counts.hpp"
 #include "detector.hpp"
+#include "encoder.hpp"
 #include "fingerprints.hpp"
 #include "marker_lexicon.hpp"
 #include "ngram_runs.hpp"
@@ -31,6 +32,7 @@ namespace textassay {
 struct MeasureConfig {
     std::vector<Signal> signals;  // columns, in this order
     TokenKind tokens = TokenKind::kWord;
+    std::shared_ptr<const TextEncoder> encoder;  // of tokens that are ids
     std::shared_ptr<const MarkerLexicon> markers;
     std::shared_ptr<const Anchor> anchor;
     std::shared_ptr<const Detector> detector;
@@ -81,6 +83,7 @@ struct DocumentColumns {
 struct DocumentEnd {
     uint64_t types;   // in BlockCounts::types
     uint64_t tokens;  // in BlockCounts::distances
+    uint64_t byte_offset, line;  // where it begins: in the file, and counted as in `columns`
 };
 
 struct TypeInDocument {
@@ -129,9 +132,9 @@ class DocumentCounter {
     uint32_t add_type(const TokenKey& key, uint64_t hash);
 
     // Measures one document and appends it to `block`; its signals go into `histograms` as well. `text` is valid UTF-8 of
-    // less than 4 GiB.
+    // less than 4 GiB; `ids` are its tokens, if these are ids.
     void count(const uint8_t* text, size_t size, const DocumentOrigin& origin, BlockCounts& block,
-               SignalHistograms& histograms);
+               SignalHistograms& histograms, std::span<const uint32_t> ids = {});
 
    private:
     using Values = std::array<double, kDocumentSignals>;
@@ -143,7 +146,8 @@ class DocumentCounter {
         uint64_t bytes, chars, tokens, types, sentences, invisible;
     };
 
-    void count_tokens(const uint8_t* text, size_t size, BlockCounts& block);
+    void count_tokens(const uint8_t* text, size_t size, std::span<const uint32_t> ids, BlockCounts& block);
+    void count_ids(std::span<const uint32_t> ids, BlockCounts& block);
     void count_characters(const uint8_t* text, size_t begin, size_t end, const TokenChunk& chunk);
     void count_chunk(const TokenChunk& chunk, BlockCounts& block);
     void score_chunk(const uint8_t* text, const TokenChunk& chunk);
@@ -180,6 +184,8 @@ class DocumentCounter {
     std::vector<uint32_t> anchors_;       // its tokens that may be part of a marker phrase
 
     Scratch<Key> keys_;  // of the current chunk's tokens
+    std::vector<uint8_t> id_digits_;  // the current chunk's ids, if tokens are ids, and where each begins and ends
+    std::vector<uint32_t> id_starts_, id_ends_;
 
     // With a detector.
     std::vector<uint32_t> detector_keys_;  // of each type number of the vocabulary

@@ -142,6 +142,7 @@ class ZstdDecoder final : public Decoder {
             const uint32_t magic = available >= 4 ? little_endian32(source_.data()) : 0;
             if (magic == kZstdMagic) {
                 const FrameHeader header = read_frame_header(source_.data(), available);
+                result.last_begin = {source_.consumed(), result.bytes, counts};
                 ++counts.frames;
                 counts.without_checksum += !header.has_checksum;
                 stream_.begin(header);
@@ -222,6 +223,7 @@ class GzipDecoder final : public Decoder {
             return false;
         }
         inflateReset(&stream_);
+        result.last_begin = {source_.consumed(), result.bytes, counts};
         ++counts.frames;
         in_member_ = true;
         return true;
@@ -239,6 +241,7 @@ class PlainDecoder final : public Decoder {
 
     Decoded decode(uint8_t* out, size_t capacity) override {
         Decoded result;
+        result.last_begin = {source_.consumed(), 0, counts};
         while (result.bytes < capacity) {
             const size_t available = source_.fill(1);
             if (available == 0) {
@@ -285,12 +288,17 @@ size_t whole_frame_size(Source& source, size_t at, FrameHeader& header) {
 
 }  // namespace
 
-Source::Source(const SourceName& name)
-    : descriptor_(name.descriptor), owned_(name.descriptor < 0), buffer_(2 * kReadBytes) {
+Source::Source(const SourceName& name, uint64_t offset)
+    : descriptor_(name.descriptor), owned_(name.descriptor < 0), buffer_(2 * kReadBytes), consumed_(offset) {
     if (owned_) {
         do descriptor_ = ::open(name.path.c_str(), O_RDONLY | O_CLOEXEC);
         while (descriptor_ < 0 && errno == EINTR);
         if (descriptor_ < 0) throw ScanError(std::strerror(errno), 0);
+    }
+    if (offset > 0 && ::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0) {
+        const int error = errno;
+        ::close(descriptor_);
+        throw ScanError(std::strerror(error), 0);
     }
     struct stat status;
     if (::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) {
@@ -323,9 +331,14 @@ size_t Source::fill(size_t wanted) {
 std::unique_ptr<Decoder> open_decoder(Source& source, int max_window_log) {
     const size_t available = source.fill(4);
     const uint8_t* magic = source.data();
-    if (available >= 4 && (little_endian32(magic) == kZstdMagic || is_skippable(little_endian32(magic))))
-        return std::make_unique<ZstdDecoder>(source, max_window_log);
-    if (available >= 2 && magic[0] == 0x1F && magic[1] == 0x8B) return std::make_unique<GzipDecoder>(source);
+    const bool is_zstd = available >= 4 && (little_endian32(magic) == kZstdMagic || is_skippable(little_endian32(magic)));
+    const bool is_gzip = available >= 2 && magic[0] == 0x1F && magic[1] == 0x8B;
+    return open_decoder(source, max_window_log, is_zstd ? "zstd" : is_gzip ? "gzip" : "plain");
+}
+
+std::unique_ptr<Decoder> open_decoder(Source& source, int max_window_log, const std::string& format) {
+    if (format == "zstd") return std::make_unique<ZstdDecoder>(source, max_window_log);
+    if (format == "gzip") return std::make_unique<GzipDecoder>(source);
     return std::make_unique<PlainDecoder>(source);
 }
 

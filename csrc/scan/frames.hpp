@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,8 @@ struct SourceName {
 // Reads a file from front to back.
 class Source {
    public:
-    // Throws ScanError if the path can't be opened.
-    explicit Source(const SourceName& name);
+    // From `offset` on, other than 0 only in a regular file. Throws ScanError if the path can't be opened.
+    explicit Source(const SourceName& name, uint64_t offset = 0);
     ~Source();
     Source(const Source&) = delete;
 
@@ -57,12 +58,19 @@ struct FrameCounts {
     }
 };
 
+// Where decoding can begin: a frame or a member does there, or it is plain text. `frames` are those before it.
+struct FrameBegin {
+    uint64_t compressed = 0, bytes = 0;
+    FrameCounts frames;
+};
+
 // What came out of a step of decoding.
 struct Decoded {
     size_t bytes = 0;
     size_t compressed_bytes = 0;  // of a frame group: how much of it was taken
     bool end = false;     // nothing follows
     std::string damage;   // not empty: nothing follows, and this is why
+    std::optional<FrameBegin> last_begin;  // in this step; its `bytes` and `frames` count from the step's begin
 };
 
 class Decoder {
@@ -78,6 +86,8 @@ class Decoder {
 
 // `source` must outlive the decoder. zstd windows above 2^max_window_log are refused.
 std::unique_ptr<Decoder> open_decoder(Source& source, int max_window_log);
+// Of a source that begins at a FrameBegin of a file of this format.
+std::unique_ptr<Decoder> open_decoder(Source& source, int max_window_log, const std::string& format);
 
 // Several whole zstd frames in memory, to be decoded by whoever has time.
 struct FrameGroup {

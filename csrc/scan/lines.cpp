@@ -14,8 +14,11 @@ const uint8_t* find_last_line_feed(const uint8_t* begin, const uint8_t* end) {
 }  // namespace
 
 void LineCutter::cut(Buffer buffer, size_t size, const std::function<void(Block)>& emit) {
-    size_t begin = kHeadroom;
     const size_t end = kHeadroom + size;
+    size_t begin = kHeadroom + static_cast<size_t>(std::min<uint64_t>(to_skip_, size));
+    to_skip_ -= begin - kHeadroom;
+    size = end - begin;
+    if (to_skip_ > 0) return;
     if (bytes_ + size < 3 && bytes_ == carry_.size()) {  // may be part of a byte order mark
         bytes_ += size;
         keep(buffer.data() + begin, size);
@@ -79,6 +82,7 @@ void LineCutter::emit_lost(Malformed reason, const std::function<void(Block)>& e
     block.lost_line = reason;
     block.lost_bytes = lost_bytes_;
     block.byte_offset = line_offset_;
+    block.is_replayed = line_offset_ < replay_end_;
     block.order = order_++;
     line_offset_ += lost_bytes_;
     losing_line_ = false;
@@ -87,7 +91,17 @@ void LineCutter::emit_lost(Malformed reason, const std::function<void(Block)>& e
 }
 
 void LineCutter::emit_lines(Buffer buffer, size_t begin, size_t end, const std::function<void(Block)>& emit) {
+    const bool is_replayed = line_offset_ < replay_end_;
+    if (is_replayed && end - begin > replay_end_ - line_offset_) {
+        const size_t size = static_cast<size_t>(replay_end_ - line_offset_);
+        Buffer replayed;
+        replayed.reserve(size + kPaddingBehind);
+        std::memcpy(replayed.data(), buffer.data() + begin, size);
+        emit_lines(std::move(replayed), 0, size, emit);
+        return emit_lines(std::move(buffer), begin + size, end, emit);
+    }
     Block block;
+    block.is_replayed = is_replayed;
     block.buffer = std::move(buffer);
     block.begin = begin;
     block.end = end;

@@ -34,12 +34,23 @@ struct Block {
     // Instead of the above: one line or row that was not kept, of so many bytes with its LF.
     Malformed lost_line = Malformed::kNone;
     uint64_t lost_bytes = 0;
+    bool is_replayed = false;  // counted before, but for the batch that its documents began
     uint64_t order = 0;  // 0, 1, 2, ... within the file
+};
+
+// Where a file is gone on with: lines from `begin` on, those before `replay_end` once more. The data begins `skipped` bytes before.
+struct LinesBegin {
+    uint64_t skipped = 0, begin = 0, replay_end = 0;
 };
 
 class LineCutter {
    public:
-    explicit LineCutter(size_t max_record_bytes) : max_record_bytes_(max_record_bytes) {}
+    explicit LineCutter(size_t max_record_bytes, const LinesBegin& from = {})
+        : max_record_bytes_(max_record_bytes),
+          replay_end_(from.replay_end),
+          to_skip_(from.skipped),
+          bytes_(from.begin),
+          line_offset_(from.begin) {}
 
     // Data at buffer[kHeadroom, kHeadroom + size), with room for kPaddingBehind more. Calls `emit` for each block.
     void cut(Buffer buffer, size_t size, const std::function<void(Block)>& emit);
@@ -47,6 +58,8 @@ class LineCutter {
     void finish(bool cut_off, const std::function<void(Block)>& emit);
 
     uint64_t bytes() const { return bytes_; }
+    // All lines before have been handed out.
+    uint64_t line_offset() const { return line_offset_; }
     uint64_t bytes_in_byte_order_mark() const { return byte_order_mark_; }
 
    private:
@@ -57,11 +70,13 @@ class LineCutter {
     void keep(const uint8_t* data, size_t size);
 
     const size_t max_record_bytes_;
+    const uint64_t replay_end_;
+    uint64_t to_skip_;
     std::vector<uint8_t> carry_;  // the line begun
     bool losing_line_ = false;    // that line is too long: only counted
     uint64_t lost_bytes_ = 0;
-    uint64_t bytes_ = 0;          // seen
-    uint64_t line_offset_ = 0;    // of the line begun
+    uint64_t bytes_;              // seen
+    uint64_t line_offset_;        // of the line begun
     uint64_t byte_order_mark_ = 0;
     uint64_t order_ = 0;
 };

@@ -15,6 +15,7 @@ namespace textassay {
 namespace {
 
 constexpr size_t kBlockBytes = size_t{2} << 20;
+constexpr size_t kEncodedBlockBytes = size_t{1} << 18;  // encoding takes a hundred times as long as counting
 constexpr size_t kMaxTextBytes = size_t{128} << 20;
 
 void check(const std::vector<TextSpan>& texts) {
@@ -36,17 +37,23 @@ void append(DocumentColumns& to, DocumentColumns& from) {
     to.replaced.insert(to.replaced.end(), from.replaced.begin(), from.replaced.end());
 }
 
-// Ends of blocks of about kBlockBytes.
-std::vector<size_t> block_ends(const std::vector<TextSpan>& texts) {
+// Ends of blocks of about `block_bytes`.
+std::vector<size_t> block_ends(const std::vector<TextSpan>& texts, size_t block_bytes) {
     std::vector<size_t> ends;
     size_t bytes = 0;
     for (size_t i = 0; i < texts.size(); ++i) {
         bytes += texts[i].size;
-        if (bytes < kBlockBytes && i + 1 < texts.size()) continue;
+        if (bytes < block_bytes && i + 1 < texts.size()) continue;
         ends.push_back(i + 1);
         bytes = 0;
     }
     return ends;
+}
+
+TextIds encode(std::span<const TextSpan> texts, const TextEncoder& encoder) {
+    std::vector<std::string_view> views;
+    for (const auto& [text, size] : texts) views.emplace_back(reinterpret_cast<const char*>(text), size);
+    return encoder.encode(views);
 }
 
 }  // namespace
@@ -63,7 +70,7 @@ Measurer::Measurer(MeasureConfig config, uint64_t batch_tokens, uint64_t max_typ
 // Counts blocks side by side, a few a worker at a time, and hands them to `take` in order.
 void Measurer::count_in_order(const std::vector<TextSpan>& texts, const MeasureConfig& config,
                               SignalHistograms& distributions, const TakeBlock& take) {
-    const std::vector<size_t> ends = block_ends(texts);
+    const std::vector<size_t> ends = block_ends(texts, config.encoder ? kEncodedBlockBytes : kBlockBytes);
     const size_t workers = std::min<size_t>(threads_, ends.size());
     std::vector<std::unique_ptr<BlockCounts>> blocks(2 * workers);
     for (auto& block : blocks) block = std::make_unique<BlockCounts>();
@@ -79,8 +86,11 @@ void Measurer::count_in_order(const std::vector<TextSpan>& texts, const MeasureC
                 for (size_t i = next++; i < count; i = next++) {
                     blocks[i]->clear(config);
                     counter.begin_block();
-                    for (size_t t = first + i == 0 ? 0 : ends[first + i - 1]; t < ends[first + i]; ++t)
-                        counter.count(texts[t].text, texts[t].size, {}, *blocks[i], mine);
+                    const size_t begin = first + i == 0 ? 0 : ends[first + i - 1];
+                    const TextIds ids = config.encoder ? encode({texts.data() + begin, texts.data() + ends[first + i]}, *config.encoder) : TextIds{};
+                    for (size_t t = begin; t < ends[first + i]; ++t)
+                        counter.count(texts[t].text, texts[t].size, {}, *blocks[i], mine,
+                                      config.encoder ? ids.of(t - begin) : std::span<const uint32_t>{});
                     counter.end_block(*blocks[i]);
                 }
                 const std::lock_guard lock(mutex);

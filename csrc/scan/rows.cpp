@@ -14,37 +14,33 @@ std::string_view view(const uint8_t* data, const Cell& cell) {
 
 }  // namespace
 
-void RowCutter::cut(const Rows& rows, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const {
-    size_t begin = 0, bytes = 0;
-    uint64_t offset = 0, block_offset = 0;  // of the texts
-    const auto emit = [&](Block block, uint64_t end) {
-        block.byte_offset = block_offset;
-        block.text_bytes = end - block_offset;
-        block_offset = end;
-        blocks.push_back(std::move(block));
+void RowCutter::cut(const Rows& rows, size_t begin, size_t end, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const {
+    size_t bytes = 0;
+    uint64_t texts = 0;  // of `bytes`, those of texts
+    const auto emit_rows = [&](size_t rows_end) {
+        if (begin < rows_end) {
+            blocks.push_back(copy(rows, begin, rows_end, bytes, take_buffer));
+            blocks.back().text_bytes = texts;
+        }
+        begin = rows_end;
+        bytes = texts = 0;
     };
-    const auto emit_rows = [&](size_t end) {
-        if (begin < end) emit(copy(rows, begin, end, bytes, take_buffer), offset);
-        begin = end;
-        bytes = 0;
-    };
-    for (size_t row = 0; row < rows.size; ++row) {
+    for (size_t row = begin; row < end; ++row) {
         const uint64_t size = text_bytes(rows, row);
         if (size > max_record_bytes_) {
             emit_rows(row);
+            begin = row + 1;
             Block block;
             block.lost_line = Malformed::kTooLong;
-            block.lost_bytes = size;
-            offset += size;
-            begin = row + 1;
-            emit(std::move(block), offset);
+            block.lost_bytes = block.text_bytes = size;
+            blocks.push_back(std::move(block));
             continue;
         }
         for (const RowColumn& column : rows.columns) bytes += column.has(row) ? column.size(row) : 0;
-        offset += size;
+        texts += size;
         if (bytes >= block_bytes_ || row + 1 - begin == kMaxRows) emit_rows(row + 1);
     }
-    emit_rows(rows.size);
+    emit_rows(end);
 }
 
 uint64_t RowCutter::text_bytes(const Rows& rows, size_t row) const {

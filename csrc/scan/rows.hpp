@@ -40,6 +40,8 @@ class RowReader {
     // Hands the next rows to `take`, which is done with them when it returns; false behind the last. Throws ScanError at a
     // damage: then nothing follows.
     virtual bool read(const Take& take) = 0;
+    // Between open() and read(): leaves the first rows out.
+    virtual void skip(uint64_t rows) = 0;
     // Lets go of what it holds; nothing is asked any more.
     virtual void close() = 0;
 
@@ -48,8 +50,8 @@ class RowReader {
     virtual uint64_t position() const = 0;  // how much of that has been read
 };
 
-// Cuts rows into blocks of about `block_bytes`. Rows whose texts are longer than max_record_bytes are only counted. `byte_offset`
-// of the blocks, the offset of the first text among all texts, begins with 0; `order` is left open.
+// Cuts rows into blocks of about `block_bytes`. Rows whose texts are longer than max_record_bytes are only counted. `byte_offset`,
+// the bytes of all texts before a block's, and `order` are left to whoever knows the rows before.
 class RowCutter {
    public:
     using TakeBuffer = std::function<Buffer(size_t)>;
@@ -57,7 +59,8 @@ class RowCutter {
     RowCutter(size_t n_texts, size_t max_record_bytes, size_t block_bytes)
         : n_texts_(n_texts), max_record_bytes_(max_record_bytes), block_bytes_(block_bytes) {}
 
-    void cut(const Rows& rows, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const;
+    // Rows [begin, end).
+    void cut(const Rows& rows, size_t begin, size_t end, const TakeBuffer& take_buffer, std::vector<Block>& blocks) const;
 
    private:
     uint64_t text_bytes(const Rows& rows, size_t row) const;
@@ -68,7 +71,7 @@ class RowCutter {
     const size_t block_bytes_;
 };
 
-// The cells of one row to its record. `byte_offset` etc. are the caller's business.
+// The cells of one row to its record.
 class RowParser {
    public:
     RowParser(size_t n_texts, size_t n_values) : n_texts_(n_texts), values_(n_values) {}

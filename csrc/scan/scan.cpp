@@ -42,10 +42,13 @@ struct Scan::Unit {
     std::vector<Block> rows;  // instead, of a file of rows
     FrameCounts frames;
     uint64_t compressed_offset = 0;  // behind it
+    std::optional<FrameBegin> last_begin;  // in it; counted from its begin
 };
 
 struct Scan::BlockResult {
     uint64_t order = 0;
+    uint64_t byte_offset = 0;
+    bool is_replayed = false;
     BlockCounts counts;
     std::vector<RecordError> errors;  // `line` counts from the block's first, 0
     Account account;
@@ -59,10 +62,26 @@ struct Scan::File {
           has_rows(from.rows != nullptr),
           size(has_rows ? from.rows->size_on_disk() : size_of(name)),
           rows(std::move(from.rows)),
-          cutter(config.max_record_bytes),
-          batches(config.batch_tokens, histogram) {
+          begun(std::move(from.state)),
+          cutter(config.max_record_bytes, lines_begin()),
+          batches(config.batch_tokens, histogram, {state().batch, state().first_document}),
+          done(from.is_done) {
         if (has_rows) outcome.format = rows->format();
+        outcome.frames = state().from.frames;
+        outcome.account = state().account;
+        consumed_before = has_rows ? 0 : state().from.compressed;
+        rows_to_replay = has_rows ? state().account.lines - state().begin_line : 0;
+        row_bytes = state().begin;
+        lines = state().begin_line;
+        decoded = state().from.bytes;
+        frame_begins.push_back(state().from);
     }
+
+    const FileState& state() const {
+        static const FileState kNone;
+        return begun ? *begun : kNone;
+    }
+    LinesBegin lines_begin() const { return {state().begin - state().from.bytes, state().begin, state().end}; }
 
     const size_t index;
     const SourceName name;
@@ -74,6 +93,8 @@ struct Scan::File {
     std::unique_ptr<Source> source;
     std::unique_ptr<Decoder> decoder;
     std::unique_ptr<RowReader> rows;  // until the last row has been read
+    const std::optional<FileState> begun;  // by another scan
+    uint64_t rows_to_replay = 0;
     uint64_t next_unit = 0;
     uint64_t consumed_before = 0;
     bool reading = false, read_to_end = false;
@@ -83,15 +104,23 @@ struct Scan::File {
     uint64_t next_cut = 0;
     LineCutter cutter;
     uint64_t row_bytes = 0;  // of the texts of all rows cut so far
+    uint64_t decoded = 0;    // bytes of all units cut so far
+    std::deque<FrameBegin> frame_begins;  // from the one on where another scan would have to begin
     bool ended = false;  // nothing will be cut any more
     uint64_t blocks = 0;
     std::map<uint64_t, std::unique_ptr<BlockResult>> results;  // counted, waiting for those before
     uint64_t next_assign = 0, merged = 0;
+    uint64_t lines = 0;  // of the blocks assigned
     BatchAssembler batches;
-    bool batches_finished = false, done = false;
+    bool batches_finished = false, done;
     FileOutcome outcome;
 
     uint64_t bytes() const { return has_rows ? row_bytes : cutter.bytes(); }
+    // The same, with all that another scan has counted, though some of it is read again.
+    uint64_t bytes_known() const { return std::max(bytes(), state().end); }
+    void forget_frames_before(uint64_t offset) {
+        while (frame_begins.size() > 1 && frame_begins[1].bytes <= offset) frame_begins.pop_front();
+    }
 };
 
 struct Scan::Worker {
@@ -107,7 +136,13 @@ struct Scan::Worker {
     RowParser rows;
     DocumentCounter counter;
     Tokenizer tokenizer;  // for Stage::kWords
+    // With an encoder: the current block's texts, and their ids.
+    TextsToEncode texts;
+    bool is_gathering = false;
+    TextIds ids;
+    size_t texts_counted = 0;
     WorkerCounts counts;
+    SignalHistograms replayed;  // not looked at
     ProvenanceTables provenance;  // of the current block
     std::optional<FingerprintCollector> fingerprints;
     File* last_file = nullptr;
@@ -131,12 +166,17 @@ void Account::merge(const Account& other) {
     for (size_t i = 0; i < records_by_reason.size(); ++i) records_by_reason[i] += other.records_by_reason[i];
 }
 
-Scan::Scan(std::vector<ScanSource> sources, ScanConfig config)
-    : config_(std::move(config)), profile_(std::make_shared<Profile>(config_.measure.signals, config_.max_types)) {
+Scan::Scan(std::vector<ScanSource> sources, ScanConfig config, std::shared_ptr<Profile> profile)
+    : config_(std::move(config)),
+      profile_(profile ? std::move(profile) : std::make_shared<Profile>(config_.measure.signals, config_.max_types)) {
     for (size_t i = 0; i < sources.size(); ++i)
         files_.push_back(std::make_unique<File>(i, std::move(sources[i]), config_, profile_->histogram));
-    for (const auto& file : files_) unopened_.push_back(file.get());
-    std::stable_sort(unopened_.begin(), unopened_.end(), [](const File* a, const File* b) { return a->size > b->size; });
+    for (const auto& file : files_)
+        if (!file->done) unopened_.push_back(file.get());
+    files_done_ = files_.size() - unopened_.size();
+    std::stable_sort(unopened_.begin(), unopened_.end(), [](const File* a, const File* b) {
+        return std::pair(a->begun.has_value(), a->size) > std::pair(b->begun.has_value(), b->size);
+    });
     for (unsigned i = 0; i < std::max(1u, config_.threads); ++i) workers_.push_back(std::make_unique<Worker>(config_));
     workers_running_ = workers_.size();
     for (const auto& worker : workers_) threads_.emplace_back([this, &worker] { run(*worker); });
@@ -148,6 +188,59 @@ void Scan::stop() {
     cancel();
     for (std::thread& thread : threads_)
         if (thread.joinable()) thread.join();
+}
+
+void Scan::pause() {
+    const std::lock_guard lock(mutex_);
+    pausing_ = true;
+}
+
+bool Scan::is_paused() {
+    const std::lock_guard lock(mutex_);
+    return is_quiet();
+}
+
+std::vector<std::pair<size_t, FileState>> Scan::states() {
+    const std::lock_guard lock(mutex_);
+    if (!is_quiet()) throw std::runtime_error("states: wanted a scan that is paused, this one is not");
+    merge_counts();
+    std::vector<std::pair<size_t, FileState>> states;
+    for (const auto& file : files_) {
+        if (file->done) continue;
+        const FileState& begun = file->state();
+        const uint64_t end = file->has_rows ? file->row_bytes : file->cutter.line_offset();
+        if (end <= begun.end && file->lines <= begun.account.lines) {  // nothing new, or not even what was known before
+            if (file->begun) states.emplace_back(file->index, begun);
+            continue;
+        }
+        const BatchBegin& batch = file->batches.begin();
+        FileState state{file->has_rows ? "rows" : file->decoder->format(), {}, end, file->lines, end, batch.batch, batch.first_document,
+                        file->outcome.account};
+        state.account.blank += file->cutter.bytes_in_byte_order_mark();
+        if (batch.is_open) {
+            state.begin = batch.byte_offset;
+            state.begin_line = batch.line;
+        }
+        file->forget_frames_before(state.begin);
+        state.from = file->frame_begins.front();
+        states.emplace_back(file->index, std::move(state));
+    }
+    return states;
+}
+
+void Scan::resume() {
+    const std::lock_guard lock(mutex_);
+    pausing_ = false;
+    work_.notify_all();
+}
+
+// Not while a worker counts.
+void Scan::merge_counts() {
+    for (const auto& worker : workers_) {
+        profile_->totals.merge(std::exchange(worker->counts.totals, {}));
+        profile_->distributions.merge(worker->counts.distributions);
+        worker->counts.distributions = {};
+    }
 }
 
 void Scan::cancel() {
@@ -163,7 +256,7 @@ ScanProgress Scan::progress() {
 
 Scan::Next Scan::next(std::chrono::duration<double> timeout, ScanEvent& event) {
     std::unique_lock lock(mutex_);
-    const auto ready = [&] { return !events_.empty() || workers_running_ == 0; };
+    const auto ready = [&] { return !events_.empty() || workers_running_ == 0 || is_quiet(); };
     if (timeout.count() < 0) {
         events_ready_.wait(lock, ready);
     } else if (!events_ready_.wait_for(lock, timeout, ready)) {
@@ -175,20 +268,16 @@ Scan::Next Scan::next(std::chrono::duration<double> timeout, ScanEvent& event) {
         work_.notify_one();
         return Next::kEvent;
     }
+    if (workers_running_ > 0) return Next::kTimeout;
     if (failure_) std::rethrow_exception(failure_);
-    if (!profile_complete_) {
-        for (const auto& worker : workers_) {
-            profile_->totals.merge(worker->counts.totals);
-            profile_->distributions.merge(worker->counts.distributions);
-        }
-        profile_complete_ = true;
-    }
+    merge_counts();
+    profile_complete_ = true;
     return Next::kDone;
 }
 
 std::shared_ptr<Profile> Scan::profile() {
     const std::lock_guard lock(mutex_);
-    if (!profile_complete_) throw std::runtime_error("profile: wanted a scan that is over, this one is not");
+    if (!profile_complete_ && !is_quiet()) throw std::runtime_error("profile: wanted a scan that is over, this one is not");
     return profile_;
 }
 
@@ -224,7 +313,10 @@ bool Scan::wait_for_task(Task& task, Worker& worker) {
     for (;;) {
         if (finished()) return false;
         if (take_task(task, worker)) return true;
+        ++idle_;
+        if (is_quiet()) events_ready_.notify_all();
         work_.wait(lock);
+        --idle_;
     }
 }
 
@@ -255,6 +347,7 @@ bool Scan::take_task(Task& task, Worker& worker) {
 }
 
 Scan::File* Scan::file_to_read(Worker& worker) {
+    if (pausing_) return nullptr;
     if (in_flight_ >= workers_.size() + blocks_ahead() + 2 || events_.size() >= 2 * workers_.size() + kEventsAhead) return nullptr;
     const auto readable = [](const File* file) { return !file->reading && !file->read_to_end; };
     if (worker.last_file != nullptr && readable(worker.last_file)) return worker.last_file;
@@ -276,6 +369,7 @@ void Scan::read(File& file, Worker& worker) {
     FrameGroup group;
     if (file.decoder->takes_frame_groups() && take_frame_group(*file.source, kUnitBytes, group)) {
         unit.frames = group.counts;
+        unit.last_begin = {file.source->consumed() - group.compressed.size(), 0, {}};
         const uint64_t begin = file.source->consumed() - group.compressed.size();
         stop_reading(file, false, file.source->consumed());
         const size_t capacity = group.content_size + 1;
@@ -286,6 +380,7 @@ void Scan::read(File& file, Worker& worker) {
         unit.buffer = take_buffer(kHeadroom + kUnitBytes + kPaddingBehind);
         unit.decoded = file.decoder->decode(unit.buffer.data() + kHeadroom, kUnitBytes);
         unit.frames = std::exchange(file.decoder->counts, {});
+        unit.last_begin = unit.decoded.last_begin;
         if (!file.source->failure().empty()) unit.decoded.damage = file.source->failure();
         unit.compressed_offset = file.source->consumed();
         stop_reading(file, unit.decoded.end || !unit.decoded.damage.empty(), file.source->consumed());
@@ -297,15 +392,18 @@ bool Scan::open(File& file, Worker& worker) {
     try {
         if (file.has_rows) {
             file.rows->open();
+            if (file.begun) file.rows->skip(file.begun->begin_line);
         } else {
-            file.source = std::make_unique<Source>(file.name);
-            file.decoder = open_decoder(*file.source, config_.max_window_log);
+            file.source = std::make_unique<Source>(file.name, file.state().from.compressed);
+            file.decoder = file.begun ? open_decoder(*file.source, config_.max_window_log, file.begun->format)
+                                      : open_decoder(*file.source, config_.max_window_log);
             // A folder opens but can't be read.
             if (!file.source->failure().empty() && file.source->available() == 0) throw ScanError(file.source->failure(), 0);
         }
         file.opened = true;
         return true;
     } catch (const ScanError& error) {
+        if (file.begun) throw;  // it has been read before: no outcome says what became of that
         {
             const std::lock_guard lock(file.mutex);
             file.outcome.status = FileStatus::kUnreadable;
@@ -326,7 +424,12 @@ void Scan::read_rows(File& file, uint64_t number, Worker& worker) {
     Unit unit;
     try {
         unit.decoded.end = !file.rows->read([&](const Rows& rows) {
-            cutter.cut(rows, [&](size_t bytes) { return take_buffer(bytes); }, unit.rows);
+            const size_t replayed = static_cast<size_t>(std::min<uint64_t>(file.rows_to_replay, rows.size));
+            const auto take = [&](size_t bytes) { return take_buffer(bytes); };
+            cutter.cut(rows, 0, replayed, take, unit.rows);
+            for (Block& block : unit.rows) block.is_replayed = true;
+            cutter.cut(rows, replayed, rows.size, take, unit.rows);
+            file.rows_to_replay -= replayed;
         });
     } catch (const ScanError& error) {
         unit.decoded.damage = error.what();
@@ -358,7 +461,7 @@ void Scan::deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker) 
     const std::lock_guard file_lock(file.mutex);
     file.units.emplace(number, std::move(unit));
     size_t units_cut = 0;
-    const uint64_t bytes_before = file.bytes();
+    const uint64_t bytes_before = file.bytes_known();
     for (auto next = file.units.begin(); next != file.units.end() && next->first == file.next_cut; next = file.units.begin()) {
         Unit ready = std::move(next->second);
         file.units.erase(next);
@@ -371,7 +474,7 @@ void Scan::deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker) 
         const std::lock_guard lock(mutex_);
         in_flight_ += blocks.size();
         in_flight_ -= units_cut;
-        progress_.bytes += file.bytes() - bytes_before;
+        progress_.bytes += file.bytes_known() - bytes_before;
         for (Block& block : blocks) {
             blocks_.emplace_back(&file, std::move(block));
             work_.notify_one();
@@ -391,6 +494,13 @@ void Scan::cut_unit(File& file, Unit unit, std::vector<Block>& blocks) {
         ++file.blocks;
         blocks.push_back(std::move(block));
     };
+    if (unit.last_begin) {
+        FrameBegin begin = *unit.last_begin;
+        begin.bytes += file.decoded;
+        begin.frames.merge(file.outcome.frames);
+        file.frame_begins.push_back(begin);
+    }
+    file.decoded += unit.decoded.bytes;
     file.outcome.frames.merge(unit.frames);
     if (file.has_rows) {
         for (Block& block : unit.rows) {
@@ -416,15 +526,12 @@ void Scan::cut_unit(File& file, Unit unit, std::vector<Block>& blocks) {
 void Scan::parse(File& file, Block block, Worker& worker) {
     std::unique_ptr<BlockResult> result = take_result();
     result->order = block.order;
+    result->byte_offset = block.byte_offset;
+    result->is_replayed = block.is_replayed;
     if (const Vocabulary::View given_up = worker.counter.begin_block(); given_up && worker.last_batch)
         move_tally(*worker.last_batch, given_up, worker.counter);
-    if (config_.stage >= Stage::kJson) {
-        if (block.cells.empty()) {
-            parse_lines(file, block, *result, worker);
-        } else {
-            parse_rows(file, block, *result, worker);
-        }
-    }
+    if (config_.measure.encoder && config_.stage >= Stage::kSignals) encode_texts(file, block, worker);
+    if (config_.stage >= Stage::kJson) parse_records(file, block, *result, worker);
     if (config_.provenance) {
         const std::lock_guard lock(provenance_mutex_);
         profile_->provenance.take(worker.provenance);
@@ -432,6 +539,25 @@ void Scan::parse(File& file, Block block, Worker& worker) {
     worker.counter.end_block(result->counts);
     give_back(std::move(block.buffer));
     deliver_result(file, std::move(result), worker);
+}
+
+void Scan::parse_records(const File& file, const Block& block, BlockResult& result, Worker& worker) {
+    if (block.cells.empty()) {
+        parse_lines(file, block, result, worker);
+    } else {
+        parse_rows(file, block, result, worker);
+    }
+}
+
+// All of a block at once. To parse it twice costs next to nothing beside that.
+void Scan::encode_texts(const File& file, const Block& block, Worker& worker) {
+    BlockResult unused;
+    worker.texts.clear();
+    worker.is_gathering = true;
+    parse_records(file, block, unused, worker);
+    worker.is_gathering = false;
+    worker.ids = worker.texts.encode(*config_.measure.encoder);
+    worker.texts_counted = 0;
 }
 
 void Scan::parse_lines(const File& file, const Block& block, BlockResult& result, Worker& worker) {
@@ -488,14 +614,16 @@ void Scan::settle(const File& file, const Record& record, uint64_t bytes, uint64
         result.errors.push_back({line, offset, record.malformed});
         return;
     }
+    if (worker.is_gathering) return worker.texts.add(record.text);
     account.parsed += bytes;
     ++account.documents;
     const auto* document = reinterpret_cast<const uint8_t*>(record.text.data());
     if (config_.stage >= Stage::kSignals) {
         const Totals before = result.counts.totals;
+        const auto ids = config_.measure.encoder ? worker.ids.of(worker.texts_counted++) : std::span<const uint32_t>{};
         worker.counter.count(document, record.text.size(), {offset, line, record.replaced, record.has_id, record.id},
-                             result.counts, worker.counts.distributions);
-        if (config_.provenance) note_provenance(file, record, before, result, worker);
+                             result.counts, result.is_replayed ? worker.replayed : worker.counts.distributions, ids);
+        if (config_.provenance && !result.is_replayed) note_provenance(file, record, before, result, worker);
         return;
     }
     if (config_.stage == Stage::kWords) {
@@ -541,8 +669,16 @@ void Scan::deliver_result(File& file, std::unique_ptr<BlockResult> result, Worke
 
 // In the order of the file.
 void Scan::assign(File& file, BlockResult& result) {
-    if (config_.stage == Stage::kHistogram) result.pieces = file.batches.assign(result.counts);
-    const uint64_t lines_before = file.outcome.account.lines;
+    const uint64_t lines_before = file.lines;
+    file.lines += result.account.lines;
+    if (config_.stage == Stage::kHistogram) result.pieces = file.batches.assign(result.counts, lines_before);
+    const BatchBegin& batch = file.batches.begin();
+    file.forget_frames_before(batch.is_open ? batch.byte_offset : result.byte_offset);
+    if (result.is_replayed) {
+        result.counts.totals = {};
+        result.counts.fingerprints.clear();
+        return;
+    }
     file.outcome.account.merge(result.account);
     ScanEvent event;
     event.file = file.index;

@@ -41,11 +41,6 @@ struct ScanConfig {
     Stage stage = Stage::kHistogram;
 };
 
-// One file: lines of JSON, or with a reader rows.
-struct ScanSource {
-    SourceName name;
-    std::unique_ptr<RowReader> rows;
-};
 
 struct RecordError {
     uint64_t line;  // 1-based
@@ -60,6 +55,25 @@ struct Account {
     std::array<uint64_t, static_cast<size_t>(Malformed::kReasons)> records_by_reason{};
 
     void merge(const Account& other);
+};
+
+// How far a file has been counted, so that another scan can go on with it. Offsets without a word are of uncompressed bytes, in a
+// file of rows of those of their texts.
+struct FileState {
+    std::string format = "plain";
+    FrameBegin from;  // where to read on, at or before `begin`; of no use for rows
+    uint64_t begin = 0, begin_line = 0;  // what lies between here and `end` is in no batch yet, but counted else
+    uint64_t end = 0;                    // all before has been counted
+    uint64_t batch = 0, first_document = 0;  // that begins at `begin`
+    Account account;                         // of what lies before `end`
+};
+
+// One file: lines of JSON, or with a reader rows.
+struct ScanSource {
+    SourceName name;
+    std::unique_ptr<RowReader> rows;
+    std::optional<FileState> state;  // where to go on
+    bool is_done = false;            // nothing is left to do
 };
 
 enum class FileStatus : uint8_t { kOk, kDamaged, kUnreadable };
@@ -88,19 +102,26 @@ struct ScanProgress {
 
 class Scan {
    public:
-    // Starts the threads.
-    Scan(std::vector<ScanSource> sources, ScanConfig config);
+    // Starts the threads. What they count is added to `profile`, if there is one, which is the scan's own from then on.
+    Scan(std::vector<ScanSource> sources, ScanConfig config, std::shared_ptr<Profile> profile = nullptr);
     ~Scan();
     Scan(const Scan&) = delete;
 
     enum class Next { kEvent, kDone, kTimeout };
-    // Waits for the next event, at most `timeout` if that is not negative. Rethrows what a worker threw.
+    // Waits for the next event, at most `timeout` if that is not negative, and not at all if the scan is paused. Rethrows what a
+    // worker threw.
     Next next(std::chrono::duration<double> timeout, ScanEvent& event);
     ScanProgress progress();
+    // Nothing is read any more; what has been is counted to its end, which is_paused() tells once all events are taken.
+    void pause();
+    bool is_paused();
+    // Of a scan that is paused: the files that have been begun and not ended, by index. The profile holds what they say.
+    std::vector<std::pair<size_t, FileState>> states();
+    void resume();
     void cancel();
     // Cancels, and returns when no thread is left.
     void stop();
-    // Once next() has said kDone. The scan itself is done with it.
+    // Once next() has said kDone, or after states().
     std::shared_ptr<Profile> profile();
 
    private:
@@ -116,6 +137,8 @@ class Scan {
     File* file_to_read(Worker& worker);
     // What waits to be parsed while a file is being read: one reader doesn't keep more than some workers busy.
     size_t blocks_ahead() const { return std::min(workers_.size(), workers_.size() / 4 + 4); }
+    bool is_quiet() const { return pausing_ && idle_ == workers_running_ && merges_.empty() && blocks_.empty() && events_.empty(); }
+    void merge_counts();
     bool finished() const { return cancelled_ || files_done_ == files_.size(); }
 
     void read(File& file, Worker& worker);
@@ -125,6 +148,8 @@ class Scan {
     void deliver_unit(File& file, uint64_t number, Unit unit, Worker& worker);
     void cut_unit(File& file, Unit unit, std::vector<Block>& blocks);
     void parse(File& file, Block block, Worker& worker);
+    void parse_records(const File& file, const Block& block, BlockResult& result, Worker& worker);
+    void encode_texts(const File& file, const Block& block, Worker& worker);
     void parse_lines(const File& file, const Block& block, BlockResult& result, Worker& worker);
     void parse_rows(const File& file, const Block& block, BlockResult& result, Worker& worker);
     void settle(const File& file, const Record& record, uint64_t bytes, uint64_t offset, BlockResult& result, Worker& worker);
@@ -158,7 +183,8 @@ class Scan {
     size_t in_flight_ = 0;  // units being read, and blocks not merged: what bounds the memory
     size_t files_done_ = 0;
     ScanProgress progress_;
-    bool cancelled_ = false;
+    bool cancelled_ = false, pausing_ = false;
+    size_t idle_ = 0;  // workers that wait for a task
     std::exception_ptr failure_;
     size_t workers_running_ = 0;
     bool profile_complete_ = false;

@@ -71,7 +71,7 @@ Tokenizer::Tokenizer() : kernels_(&kernels::active()), masks_{}, word_masks_{}, 
 void Tokenizer::begin(const uint8_t* text, size_t size, TokenKind kind) {
     text_ = text;
     size_ = size;
-    kind_ = kind;
+    kind_ = kind == TokenKind::kId ? TokenKind::kWord : kind;
     at_ = 0;
     done_ = false;
     forget_last_byte();

@@ -11,7 +11,8 @@
 
 namespace textassay {
 
-enum class TokenKind : uint8_t { kWord, kByte, kChar, kBigram };
+// Ids come from a TextEncoder: of those a Tokenizer sees the words only.
+enum class TokenKind : uint8_t { kWord, kByte, kChar, kBigram, kId };
 
 // Words in consecutive order. Views: they live until the next call of Tokenizer::next or begin.
 struct TokenChunk {

@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from textassay.sampling import sample_documents
     from textassay.scanning import ScanResult, scan
     from textassay.shards import scan_shard
+    from textassay.status import scan_status
     from textassay.table import Table
     from textassay.tail_probes import answer_with_model, make_probes, score_probes
     from textassay.tail_weights import TailWeights, weigh_documents
+    from textassay.tokenizer import Tokenizer
     from textassay.version import __version__
 
 # Name -> module, loaded on first access, so that `import textassay` costs about a millisecond. No module may bear
@@ -68,12 +70,14 @@ _HOME = {
     "ProfileError": "errors",
     "ProvenanceClassifier": "classifier",
     "ProvenanceRules": "provenance",
+    "ScanInterrupted": "errors",
     "ScanResult": "scanning",
     "Scanner": "measuring",
     "Table": "table",
     "TailWeights": "tail_weights",
     "TextassayError": "errors",
     "Timeline": "comparison",
+    "Tokenizer": "tokenizer",
     "UsageError": "errors",
     "__version__": "version",
     "answer_with_model": "tail_probes",
@@ -97,6 +101,7 @@ _HOME = {
     "sample_documents": "sampling",
     "scan": "scanning",
     "scan_shard": "shards",
+    "scan_status": "status",
     "score_probes": "tail_probes",
     "take_labels": "labels",
     "weigh_documents": "tail_weights",
@@ -126,12 +131,14 @@ __all__ = [
     "ProfileError",
     "ProvenanceClassifier",
     "ProvenanceRules",
+    "ScanInterrupted",
     "ScanResult",
     "Scanner",
     "Table",
     "TailWeights",
     "TextassayError",
     "Timeline",
+    "Tokenizer",
     "UsageError",
     "__version__",
     "answer_with_model",
@@ -156,6 +163,7 @@ __all__ = [
     "sample_documents",
     "scan",
     "scan_shard",
+    "scan_status",
     "score_probes",
     "simulate",
     "take_labels",

@@ -3,7 +3,7 @@
 Byte strings are UTF-8. Offsets are in bytes. Every function releases the GIL while it computes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypedDict
 
 import numpy as np
@@ -178,6 +178,12 @@ class ProfileState:
         """Adds `other`, which is unchanged. Raises ValueError where signals or max_types differ."""
     def copy(self) -> ProfileState: ...
 
+class TextEncoder(Protocol):
+    """Texts to the ids of a vocabulary, for Measurer and Scan: tokens of kind "id". Several threads may ask at once; they need the GIL."""
+
+    def encode(self, texts: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Ids of all texts; those of text i are ids[offsets[i]:offsets[i + 1]]."""
+
 class Measurer:
     """Texts in memory: document columns out, counts into a profile."""
 
@@ -185,14 +191,16 @@ class Measurer:
         self,
         signals: Sequence[str],
         *,
-        tokens: Literal["word", "byte", "char", "bigram"] = "word",
+        tokens: Literal["word", "byte", "char", "bigram", "id"] = "word",
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
         detector: Detector | None = None,
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
-    ) -> None: ...
+        encoder: TextEncoder | None = None,
+    ) -> None:
+        """`encoder`: whose ids are the tokens, with tokens="id"."""
     def measure(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> DocumentColumns:
         """Text i is data[offsets[i]:offsets[i + 1]]. Raises ValueError naming the text and byte that is not valid UTF-8; nothing is counted then."""
     def update(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> DocumentColumns:
@@ -238,6 +246,33 @@ class Event(TypedDict, total=False):
     outcome: FileOutcome
     """Only in the file's last event."""
 
+class FileState(TypedDict):
+    """How far a file has been counted, so that another scan can go on with it, on either backend. `begin`, `end` and `uncompressed` are offsets of uncompressed bytes, in a file of rows of those of their texts."""
+
+    format: Literal["plain", "zstd", "gzip", "rows"]
+    compressed: int
+    """A frame or member, or plain text, begins at this offset of the file and at `uncompressed` <= `begin`: from here it is read on. Both 0 of rows."""
+    uncompressed: int
+    frames: int
+    """Before `compressed`."""
+    frames_without_checksum: int
+    begin: int
+    """Documents from here to `end` are in no batch yet; but for that they have been counted."""
+    begin_line: int
+    """Lines or rows before `begin`."""
+    end: int
+    """All before has been counted: the bytes of the account below add up to it."""
+    batch: int
+    """That begins at `begin`, with the document `first_document` of the file."""
+    first_document: int
+    bytes_parsed: int
+    bytes_malformed: int
+    bytes_blank: int
+    bytes_too_long: int
+    lines: int
+    documents: int
+    malformed_by_reason: dict[str, int]
+
 class RowReader(Protocol):
     """A file of rows instead of lines, for Scan, which asks for rows from one thread at a time, but not always the same. While
     such a scan runs its threads need the GIL."""
@@ -249,6 +284,8 @@ class RowReader(Protocol):
     """How much of them has been read."""
     def open(self) -> str | None:
         """Called once, before `read`. A string: the file is unreadable, and why."""
+    def skip(self, rows: int) -> None:
+        """Between the two, if the scan has begun with them before: the first rows are left out."""
     def read(self) -> list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_] | None] | None] | str | None:
         """The next rows: a column for each text field, for the id and for each field of `provenance`, None where no row has a value. In a column value i is data[offsets[i]:offsets[i + 1]], UTF-8 if all is well; the third says which rows have one, None: all. None behind the last row; a string: the file is damaged, and why."""
 
@@ -260,7 +297,7 @@ class Scan:
         paths: Sequence[bytes | int | RowReader],
         *,
         signals: Sequence[str],
-        tokens: Literal["word", "byte", "char", "bigram"] = "word",
+        tokens: Literal["word", "byte", "char", "bigram", "id"] = "word",
         text_fields: Sequence[Sequence[str]] = (("text",),),
         id_field: Sequence[str] = ("id",),
         markers: Sequence[Sequence[bytes]] = (),
@@ -278,10 +315,21 @@ class Scan:
         documents: bool = True,
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
         provenance: Provenance | None = None,
+        encoder: TextEncoder | None = None,
+        begun: Mapping[int, FileState | None] = {},
+        profile: ProfileState | None = None,
     ) -> None:
-        """`paths`: a path, an open file descriptor (a pipe), or a reader of rows, whose `line` is the number of a row and whose bytes are those of the rows' texts. `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap. `words`: the documents come with the numbers of their words in the anchor."""
+        """`paths`: a path, an open file descriptor (a pipe), or a reader of rows, whose `line` is the number of a row and whose bytes are those of the rows' texts. `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap. `words`: the documents come with the numbers of their words in the anchor. `begun`: by their places in `paths` the files that another scan has begun, or, None, ended. `profile`: what it has counted; this scan adds to it."""
     def next(self, timeout: float = -1.0) -> Event | None:
-        """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one."""
+        """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds (>= 0) without one, at once if the scan is paused."""
+    def pause(self) -> None:
+        """Nothing is read any more, but what has been is counted to its end."""
+    def is_paused(self) -> bool:
+        """Whether that is done, and all events are taken."""
+    def states(self) -> dict[int, FileState]:
+        """Of a scan that is paused: the files begun and not ended, by their places in `paths`. `profile()` is what they say then. Raises RuntimeError where it is not paused."""
+    def resume(self) -> None:
+        """Goes on."""
     def progress(self) -> dict[str, int]:
         """`bytes_compressed`, `bytes`, `documents`, `files` done so far."""
     def cancel(self) -> None:

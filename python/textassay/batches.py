@@ -14,6 +14,7 @@ from textassay.spool import Spool
 from textassay.table import Table
 
 WORST = 10
+SPOOL = "batches.spool"
 
 
 def row_type(integers: Sequence[str], floats: Sequence[str]) -> "np.dtype[np.void]":
@@ -31,23 +32,41 @@ class Batches:
     """Batches of all files of a scan. Null figures (a batch without a token) have null verdicts."""
 
     def __init__(
-        self, batch_tokens: int, floor: float | None, folder: Path | None, row: "np.dtype[np.void]" = OF_DOCUMENTS
+        self,
+        batch_tokens: int,
+        floor: float | None,
+        folder: Path | None,
+        row: "np.dtype[np.void]" = OF_DOCUMENTS,
+        length: int = 0,
     ) -> None:
+        """`length`: what `sync` returned for batches that lie in the folder already. Raises `ValueError` where they do not."""
         self._names = row.names or ()
         self._row, self._no_rows = row, np.empty(0, [("file", np.int64), ("batch", row)])
-        self._spool = Spool(folder)
+        self._spool = Spool(None if folder is None else folder / SPOOL, length)
         self._batch_tokens = batch_tokens
         self._floor = floor
         self.n_below = 0
         self.n_below_short = 0
         """Of those below the floor, the ones that were not full: few tokens at a file's end, so low anyway."""
         self._worst: list[tuple[float, int, int, dict[str, Any]]] = []
+        for file, block in self._spool.blocks():
+            self._judge(file, np.frombuffer(block, self._row))
 
     def add(self, file: int, columns: Mapping[str, NDArray[Any]]) -> None:
         rows = np.empty(len(columns["batch"]), self._row)
         for name in self._names:
             rows[name] = columns[name]
         self._spool.append(file, rows.tobytes())
+        self._judge(file, rows)
+
+    def sync(self) -> int:
+        """Makes what was added durable; returns a length for another object to begin with."""
+        return self._spool.sync()
+
+    def close(self) -> None:
+        self._spool.close()
+
+    def _judge(self, file: int, rows: NDArray[Any]) -> None:
         if self._floor is not None:
             below = rows["entropy_bits"] < self._floor
             self.n_below += int(below.sum())

@@ -15,8 +15,9 @@ from textassay.signals import ANCHOR_SIGNALS, DETECTOR_SIGNALS, parse_signals
 if TYPE_CHECKING:
     from textassay.anchor import Anchor
     from textassay.detector import Detector
+    from textassay.tokenizer import Tokenizer
 
-TOKEN_KINDS = ("word", "byte", "char", "bigram")
+TOKEN_KINDS = ("word", "byte", "char", "bigram", "bpe")
 VERDICT_SIGNALS = ("n_tokens", "synthetic_logit")
 BATCH_TOKENS = 1 << 20
 MAX_TYPES = 1 << 24
@@ -47,6 +48,8 @@ class Configuration:
     detector: str = ""
     """Digest of the detector; empty where none looks at the documents."""
     unicode: str = UNICODE_VERSION
+    tokenizer: str = ""
+    """Digest of the tokenizer whose ids are counted; empty where no ids are."""
     provenance: str = ""
     """Digest of what gives documents their labels: rules of provenance, verdicts of the detector. Empty without both."""
 
@@ -66,13 +69,14 @@ def configure(
     lexicon: Lexicon | None,
     anchor: "Anchor | None" = None,
     detector: "Detector | None" = None,
+    tokenizer: "Tokenizer | None" = None,
 ) -> tuple[Configuration, Lexicon]:
     """Checks the settings of a measurement. Returns them with the lexicon to use: none, empty, unless marker_rate is
     measured.
 
     Raises `UsageError` on an unknown signal or kind of token and on a number out of range.
     """
-    names = parse_signals(signals, anchor is not None, detector is not None)
+    names = parse_signals(signals, anchor is not None, detector is not None, tokens != "bpe")
     if detector is not None and tokens != "word":
         raise UsageError(f"a detector reads words: it has nothing to say of tokens={tokens!r}")
     detects = detector is not None and any(name in names for name in DETECTOR_SIGNALS)
@@ -95,6 +99,7 @@ def configure(
         markers=used.digest if has_markers else "",
         anchor=anchor.digest if anchor is not None and compared else "",
         detector=detector.digest if detector is not None and detects else "",
+        tokenizer="" if tokenizer is None else tokenizer.digest,
     )
     return replace(made_with, provenance=labelled_by(None, verdicts_of(detector, names))), used
 

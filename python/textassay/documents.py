@@ -5,15 +5,18 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from textassay.atomic import sync_folder
 from textassay.inputs import PARQUET_SUFFIX
 from textassay.provenance import LABELS
 from textassay.table import Table
@@ -39,7 +42,13 @@ def file_name(index: int, name: str, suffix: str) -> str:
 class RowFile(Protocol):
     """Rows of one file."""
 
+    def follow(self) -> None:
+        """Before any row: rows of the same input lie in other files, which come before this one."""
+
     def add(self, columns: Columns) -> None: ...
+    def add_file(self, path: Path) -> None:
+        """All rows of another file of this kind."""
+
     def close(self) -> None:
         """Completes the file, durably."""
 
@@ -52,6 +61,12 @@ class DocumentSink(Protocol):
 
     def add(self, file: int, columns: Columns) -> None: ...
     def end(self, file: int) -> None: ...
+    def sync(self) -> Mapping[int, int]:
+        """Makes what was added durable; returns of each file that has not ended how many parts of it there are."""
+
+    def remove_joined(self) -> None:
+        """Parts of files that have ended: no later call, and no other scan, will need them."""
+
     def finish(self) -> None:
         """Waits until all is written; raises what went wrong in writing."""
 
@@ -64,6 +79,10 @@ class NoDocuments:
 
     def add(self, file: int, columns: Columns) -> None: ...
     def end(self, file: int) -> None: ...
+    def sync(self) -> Mapping[int, int]:
+        return {}
+
+    def remove_joined(self) -> None: ...
     def finish(self) -> None: ...
     def abandon(self) -> None: ...
 
@@ -78,6 +97,10 @@ class MemoryDocuments:
         self._parts.setdefault(file, []).append(with_ids(columns))
 
     def end(self, file: int) -> None: ...
+    def sync(self) -> Mapping[int, int]:
+        return {}
+
+    def remove_joined(self) -> None: ...
     def finish(self) -> None: ...
     def abandon(self) -> None: ...
 
@@ -131,17 +154,34 @@ def column_kinds(signals: Sequence[str], integers: frozenset[str], are_labelled:
 
 
 class WrittenDocuments:
-    """Writes one file per input, in a thread."""
+    """Writes one file per input, in a thread. A file that is open at a `sync` becomes one of parts, which are joined when it
+    ends, to what it would have been without them.
+    """
 
     def __init__(
-        self, paths: Sequence[Path], kinds: Mapping[str, str], rows: Callable[[Path, Mapping[str, str]], RowFile]
+        self,
+        folder: Path,
+        names: Sequence[str | Path],
+        kinds: Mapping[str, str],
+        rows: Callable[[Path, Mapping[str, str]], RowFile],
+        ended: Collection[int] = (),
+        parts: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
-        """A path for each input, what `column_kinds` gave, and what writes such files: ParquetRows, JsonRows, DolmaRows."""
-        self.paths = paths
+        """A name below `folder` for each input, what `column_kinds` gave, and what writes such files: ParquetRows, JsonRows,
+        DolmaRows. `ended` and `parts`: which files the folder holds, and of which so many parts; whatever else lies there
+        goes. Raises `ValueError` where it does not hold them.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.paths = [folder / name for name in names]
+        self._folder = folder
+        self._parts = dict(parts)
+        self._joined: list[Path] = []
+        self._changed = {folder}
+        self._keep_only(ended)
         self._open: dict[int, RowFile] = {}
         self._rows = rows
         self._kinds = kinds
-        self._queue: queue.Queue[tuple[int, Columns | None] | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[tuple[int, Columns | None] | threading.Event | None] = queue.Queue(QUEUE_LENGTH)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="textassay-documents", daemon=True)
         self._thread.start()
@@ -151,6 +191,22 @@ class WrittenDocuments:
 
     def end(self, file: int) -> None:
         self._put((file, None))
+
+    def sync(self) -> Mapping[int, int]:
+        done = threading.Event()
+        self._put(done)
+        done.wait()
+        if self._error is not None:
+            raise self._error
+        for folder in self._changed:
+            sync_folder(folder)
+        self._changed.clear()
+        return dict(self._parts)
+
+    def remove_joined(self) -> None:
+        for part in self._joined:
+            part.unlink(missing_ok=True)
+        self._joined.clear()
 
     def finish(self) -> None:
         self._put(None)
@@ -175,7 +231,19 @@ class WrittenDocuments:
         parts = (read(folder / path.name, self._kinds) for path in self.paths)
         return Table.concatenated([_numbered(file, part) for file, part in enumerate(parts)])
 
-    def _put(self, item: tuple[int, Columns | None] | None) -> None:
+    def _keep_only(self, ended: Collection[int]) -> None:
+        wanted = {self.paths[file] for file in ended} | {part for file in self._parts for part in self._parts_of(file)}
+        present = {path for path in self._folder.rglob("*") if not path.is_dir()}
+        if missing := sorted(wanted - present):
+            raise ValueError(f"{missing[0]} is missing")
+        for path in present - wanted:
+            path.unlink()
+
+    def _parts_of(self, file: int) -> list[Path]:
+        path = self.paths[file]
+        return [path.with_name(f"{path.name}.part-{number:06d}") for number in range(1, self._parts.get(file, 0) + 1)]
+
+    def _put(self, item: tuple[int, Columns | None] | threading.Event | None) -> None:
         if self._error is not None:
             raise self._error
         self._queue.put(item)
@@ -185,17 +253,55 @@ class WrittenDocuments:
         while (item := self._queue.get()) is not None:
             if self._error is None:
                 try:
-                    self._write(*item)
+                    if isinstance(item, threading.Event):
+                        self._close_parts()
+                    else:
+                        self._write(*item)
                 except BaseException as error:  # noqa: BLE001 (raised again in the thread that feeds this one)
                     self._error = error
+            if isinstance(item, threading.Event):
+                item.set()
 
     def _write(self, file: int, columns: Columns | None) -> None:
-        if file not in self._open:
+        if file not in self._open and not (columns is None and file in self._parts):
             self._open[file] = self._rows(self.paths[file], self._kinds)
-        if columns is None:
-            self._open.pop(file).close()
-        else:
+            if file in self._parts:
+                self._open[file].follow()
+        if columns is not None:
             self._open[file].add(columns)
+        elif file in self._parts:
+            self._join(file)
+        else:
+            self._close(file)
+
+    def _close(self, file: int) -> None:
+        self._open[file].close()
+        del self._open[file]
+        folder = self.paths[file].parent
+        while folder not in self._changed and folder != self._folder:
+            self._changed.add(folder)
+            folder = folder.parent
+        self._changed.add(self._folder)
+
+    def _close_part(self, file: int) -> None:
+        self._close(file)
+        self._parts[file] = self._parts.get(file, 0) + 1
+        self.paths[file].rename(self._parts_of(file)[-1])
+
+    def _close_parts(self) -> None:
+        for file in list(self._open):
+            self._close_part(file)
+
+    def _join(self, file: int) -> None:
+        if file in self._open:
+            self._close_part(file)
+        parts = self._parts_of(file)
+        self._open[file] = whole = self._rows(self.paths[file], self._kinds)
+        for part in parts:
+            whole.add_file(part)
+        self._close(file)
+        self._joined += parts
+        del self._parts[file]
 
 
 class ParquetRows:
@@ -224,8 +330,30 @@ class ParquetRows:
         self._rows = 0
 
     def add(self, columns: Columns) -> None:
-        self._waiting.append(self._batch(columns))
-        self._rows += self._waiting[-1].num_rows
+        self._add_batch(self._batch(columns))
+
+    def follow(self) -> None: ...
+
+    def add_file(self, path: Path) -> None:
+        with self._pa.parquet.ParquetFile(path) as part:
+            for batch in part.iter_batches(columns=self._schema.names):
+                arrays = [
+                    self._as_written(batch[name], field.type) for name, field in zip(self._schema.names, self._schema)
+                ]
+                self._add_batch(self._pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+
+    def _as_written(self, array: Any, kind: Any) -> Any:
+        """A column as it was before it was written: of a label's dictionary only what was used can be read."""
+        if not self._pa.types.is_dictionary(kind):
+            return array.cast(kind)
+        from pyarrow import compute
+
+        labels = compute.index_in(array.cast(self._pa.string()), self._pa.array(LABELS))
+        return self._pa.DictionaryArray.from_arrays(labels.cast(self._pa.int8()), list(LABELS))
+
+    def _add_batch(self, batch: Any) -> None:
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
         while self._rows >= GROUP_ROWS:
             self._write_group(GROUP_ROWS)
 
@@ -284,17 +412,32 @@ def _read_parquet(path: Path, kinds: Mapping[str, str]) -> Columns:
 
 
 def _read_lines(path: Path, kinds: Mapping[str, str]) -> Columns:
-    with path.open("rb") as stream, zstandard.ZstdDecompressor().stream_reader(stream) as lines:
-        rows = [json.loads(line) for line in lines.read().splitlines()]
+    with path.open("rb") as stream:
+        rows = [json.loads(line) for line in lines_of_zstd(stream).read().splitlines()]
     return {name: np.array([row[name] for row in rows], _NUMPY_TYPES[kind]) for name, kind in kinds.items()}
 
 
 class LineFile:
-    """A file of JSON lines, durable when it is closed. What `lines_into` makes of the stream takes them."""
+    """A file of JSON lines, durable when it is closed. What `lines_into` makes of the stream takes them, and `lines_from` reads
+    such a stream.
+    """
 
-    def __init__(self, path: Path, lines_into: Callable[[BinaryIO], "JsonLines"]) -> None:
+    def __init__(
+        self, path: Path, lines_into: Callable[[BinaryIO], "JsonLines"], lines_from: Callable[[BinaryIO], BinaryIO]
+    ) -> None:
         self._stream = path.open("wb")
         self._lines = lines_into(self._stream)
+        self._lines_from = lines_from
+
+    def follow(self) -> None: ...
+
+    def add_file(self, path: Path) -> None:
+        with path.open("rb") as stream:
+            for line in TextIOWrapper(self._lines_from(stream), "utf-8", newline="\n"):
+                self._add_line(line)
+
+    def _add_line(self, line: str) -> None:
+        self._lines.write_line(line)
 
     def close(self) -> None:
         self._lines.close()
@@ -314,7 +457,7 @@ class JsonRows(LineFile):
 
     def __init__(self, path: Path, kinds: Mapping[str, str]) -> None:
         self._names = list(kinds)
-        super().__init__(path, ZstdLines)
+        super().__init__(path, ZstdLines, lines_of_zstd)
 
     def add(self, columns: Columns) -> None:
         table = Table(with_ids(columns))
@@ -330,7 +473,11 @@ class JsonLines:
         self._waiting: list[str] = []
 
     def write(self, value: Any) -> None:
-        self._waiting.append(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        self.write_line(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_line(self, line: str) -> None:
+        """A value that was written before, with its line break."""
+        self._waiting.append(line)
         if len(self._waiting) >= LINES_AT_ONCE:
             self._hand_over()
 
@@ -349,3 +496,8 @@ class ZstdLines(JsonLines):
     def __init__(self, stream: BinaryIO) -> None:
         compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
         super().__init__(compressor.stream_writer(stream, closefd=False))
+
+
+def lines_of_zstd(stream: BinaryIO) -> BinaryIO:
+    """What `ZstdLines` wrote."""
+    return zstandard.ZstdDecompressor().stream_reader(stream)  # type: ignore[return-value]

@@ -7,11 +7,12 @@ file is, and takes line n of one with line n of the other; the ids must be the s
 
 import gzip
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from textassay.documents import Columns, JsonLines, LineFile, ZstdLines, with_ids
+from textassay.documents import Columns, JsonLines, LineFile, ZstdLines, lines_of_zstd, with_ids
 from textassay.errors import UsageError
 from textassay.inputs import Input
 from textassay.provenance import LABELS
@@ -20,6 +21,8 @@ from textassay.table import Table
 NAME = "textassay"
 FOLDER = Path("attributes") / NAME
 LEVEL = 4
+FIRST_LINE = "first_line"
+"""Of a part that follows others: the first line of it says with which line of the documents it begins."""
 NOT_SCORES = ("id", "byte_offset", "line", "provenance", "provenance_reason")
 
 _DOCUMENTS, _ATTRIBUTES = "/documents/", f"/attributes/{NAME}/"
@@ -53,16 +56,36 @@ class DolmaRows(LineFile):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._scores = [name for name in kinds if name not in NOT_SCORES]
         self._next_line = 1
-        super().__init__(path, lambda stream: lines_into(stream, path.suffix))
+        super().__init__(
+            path, lambda stream: lines_into(stream, path.suffix), lambda stream: lines_from(stream, path.suffix)
+        )
+        self._follows = False
+
+    def follow(self) -> None:
+        self._follows = True
 
     def add(self, columns: Columns) -> None:
         for row in Table(with_ids(columns)).rows():
-            while self._next_line < row["line"]:
-                self._write(None, {})
-            self._write(row["id"], self._attributes(row))
+            if self._follows:
+                # What lies in the parts before is not known here; whoever joins them makes up for the lines between.
+                self._lines.write({FIRST_LINE: row["line"]})
+                self._next_line, self._follows = row["line"], False
+            self._write_until(row["line"])
+            self._write({"id": row["id"], "attributes": self._attributes(row)})
 
-    def _write(self, document: str | None, attributes: Mapping[str, Any]) -> None:
-        self._lines.write({"id": document, "attributes": attributes})
+    def _add_line(self, line: str) -> None:
+        if line.startswith(f'{{"{FIRST_LINE}"'):
+            self._write_until(json.loads(line)[FIRST_LINE])
+        else:
+            self._lines.write_line(line)
+            self._next_line += 1
+
+    def _write_until(self, line: int) -> None:
+        while self._next_line < line:
+            self._write({"id": None, "attributes": {}})
+
+    def _write(self, value: Mapping[str, Any]) -> None:
+        self._lines.write(value)
         self._next_line += 1
 
     def _attributes(self, row: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -81,3 +104,10 @@ def lines_into(stream: BinaryIO, suffix: str) -> JsonLines:
     if suffix == ".gz":
         return JsonLines(gzip.GzipFile("", "wb", LEVEL, stream, mtime=0))
     return JsonLines(io.BufferedWriter(io.FileIO(stream.fileno(), "wb", closefd=False)))
+
+
+def lines_from(stream: BinaryIO, suffix: str) -> BinaryIO:
+    """What `lines_into` wrote."""
+    if suffix in (".zst", ".zstd"):
+        return lines_of_zstd(stream)
+    return gzip.GzipFile(fileobj=stream) if suffix == ".gz" else stream  # type: ignore[return-value]

@@ -32,6 +32,14 @@ class FolderError(UsageError):
     """A folder that results may not be written to: it holds something else, or another process writes there."""
 
 
+class ScanInterrupted(TextassayError):
+    """A scan that was asked to stop has stopped. `out` is the folder that holds its state, None where nothing was kept."""
+
+    def __init__(self, out: Path | None) -> None:
+        super().__init__("nothing was kept" if out is None else f"the state of the scan is kept in {out}")
+        self.out = out
+
+
 class BackendError(TextassayError, ImportError):
     """The wanted backend cannot run here."""
 

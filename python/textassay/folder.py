@@ -60,15 +60,27 @@ SCAN_LAYOUT = Layout(OURS, MANIFEST, MANIFEST_SCHEMA)
 
 PARTIAL = ".partial"
 LOCK = "lock"
+STATE = "state.json"
+"""In PARTIAL: what there lies is a scan that has not ended (`checkpoint`)."""
+COMMITTING = "committing.json"
 
 
 class OutputFolder:
     """A folder for results. What is put into `partial`, inside it, takes the place of earlier results on `commit`."""
 
-    def __init__(self, path: str | PathLike[str], layout: Layout = SCAN_LAYOUT, *, beside_shards: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        layout: Layout = SCAN_LAYOUT,
+        *,
+        beside_shards: bool = False,
+        keeps_unfinished: bool = False,
+    ) -> None:
         """Claims the folder for this process. Results may lie `beside_shards` if they are what those add up to.
+        `keeps_unfinished`: a scan that has not ended stays in `partial`.
 
-        Raises `FolderError` where it holds anything but earlier results, or another process is writing to it, and
+        Raises `FolderError` where it holds anything but earlier results, a scan that has not ended and is not to be kept, or
+        another process is writing to it, and
         `OutputError` where it cannot be written.
         """
         self.path = Path(path)
@@ -81,10 +93,31 @@ class OutputFolder:
                 # What it leads to would be emptied.
                 raise FolderError(f"{self.partial} is a symbolic link; wanted a folder of ours, or none")
             self.partial.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.partial / LOCK, self.path)
-            _clear(self.partial)
+            self._lock: int | None = _locked(self.partial / LOCK, self.path)
+            try:
+                self._take_over(keeps_unfinished)
+            except BaseException:
+                os.close(self._lock)
+                raise
         except OSError as error:
             raise OutputError(f"cannot write to {self.path}: {error.strerror or error}") from error
+
+    def _take_over(self, keeps_unfinished: bool) -> None:
+        if not self.holds_unfinished:
+            _clear(self.partial)
+        elif keeps_unfinished:
+            _refuse_links(self.partial)
+            self._take_back()
+        else:
+            raise FolderError(f"{self.path} holds a scan that has not ended: go on with it, or remove {self.partial}")
+
+    @property
+    def holds_unfinished(self) -> bool:
+        return (self.partial / STATE).exists()
+
+    def clear(self) -> None:
+        """Begins anew."""
+        _clear(self.partial)
 
     @contextmanager
     def file(self, name: str) -> Iterator[BinaryIO]:
@@ -101,6 +134,9 @@ class OutputFolder:
     def commit(self) -> None:
         """Puts the new results in the place of the old ones, the manifest last."""
         self._committing = True
+        if self.holds_unfinished:
+            present = [name for name in self._layout.names if (self.partial / name).exists()]
+            self.write_json(COMMITTING, present)
         for folder, _, _ in os.walk(self.partial):
             sync_folder(Path(folder))
         for name in (self._layout.manifest, *self._layout.names):
@@ -111,9 +147,32 @@ class OutputFolder:
         self._release()
         sync_folder(self.path)
 
+    def _take_back(self) -> None:
+        """Undoes a commit that was cut short: what had been put in place already belongs to the scan that goes on."""
+        marker = self.partial / COMMITTING
+        if not marker.exists():
+            return
+        try:
+            moved = parse_json(read_bytes(marker, LONGEST_JSON, is_named=False))
+        except ValueError:  # cut short itself: nothing had been moved
+            moved = []
+        for name in self._layout.names:
+            if (
+                isinstance(moved, list)
+                and name in moved
+                and (self.path / name).exists()
+                and not (self.partial / name).exists()
+            ):
+                (self.path / name).rename(self.partial / name)
+        sync_folder(self.partial)
+        marker.unlink()
+
     def discard(self) -> None:
-        """Leaves earlier results as they were. Does nothing once `commit` has begun: then only a new run can mend it."""
-        if self._committing:
+        """Leaves earlier results as they were, and a scan that can be gone on with. Once `commit` has begun all is left as it
+        is: then only a new run can mend it.
+        """
+        if self._committing or self.holds_unfinished:
+            self._unlock()
             return
         with suppress(OSError):
             self._release()
@@ -124,7 +183,12 @@ class OutputFolder:
         _clear(self.partial)
         (self.partial / LOCK).unlink()
         self.partial.rmdir()
-        os.close(self._lock)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
 
 
 def json_text(value: Any) -> str:
@@ -151,6 +215,14 @@ def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")
 
 
+def _refuse_links(partial: Path) -> None:
+    """What a scan goes on with is written to, and cut to the lengths that its state names."""
+    for place, folders, names in os.walk(partial):
+        for name in (*folders, *names):
+            if (Path(place) / name).is_symlink():
+                raise FolderError(f"{Path(place) / name} is a symbolic link; --restart begins anew")
+
+
 def _is_ours(path: Path, layout: Layout) -> bool:
     try:
         content = parse_json(read_bytes(path / layout.manifest, LONGEST_JSON, is_named=False))
@@ -170,6 +242,8 @@ def _locked(lock: Path, path: Path) -> int:
 
 
 def _clear(partial: Path) -> None:
+    """The state first: what is left of a scan without one is no scan that could be gone on with."""
+    (partial / STATE).unlink(missing_ok=True)
     for entry in partial.iterdir():
         if entry.name != LOCK:
             _remove(entry)

@@ -18,6 +18,7 @@ from textassay.provenance import LABELS
 from textassay.provenance_tables import VerdictCounts
 from textassay.table import Table
 from textassay.texts import Texts, chunks_of
+from textassay.tokenizer import Tokenizer, TokenizerChoice, as_tokenizer, counted_tokens
 
 
 def measure(
@@ -28,6 +29,7 @@ def measure(
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
     detector: DetectorChoice = "default",
+    tokenizer: TokenizerChoice = None,
     threads: int | None = None,
 ) -> Table:
     """One row per text, a column per signal, and `n_replaced` (lone surrogates that became U+FFFD).
@@ -35,7 +37,7 @@ def measure(
     `texts` is a list or iterable of str, a numpy array of strings, or anything with `__arrow_c_stream__` or
     `__arrow_c_array__`, of strings or of tables of one column (pyarrow, pandas, Polars, DuckDB), or a column of a Hugging
     Face dataset. Arrow data needs pyarrow; string and large_string data are not copied, string views once. Columns are int64 or float64;
-    NaN is null. With an `anchor` (or the path of its file) the default signals hold perplexity, oov_rate and tail_share.
+    NaN is null. tokens="bpe" counts the ids that the `tokenizer` (or the path of its tokenizer.json) makes of a text. With an `anchor` (or the path of its file) the default signals hold perplexity, oov_rate and tail_share.
     The `detector` (the package's own if not another one, its folder or None) adds synthetic_logit, synthetic_probability
     and `provenance`: the label "synthetic_suspected" or "human_unverified". Where a text is None or null its whole row
     is NaN or None, and all integer columns become float64.
@@ -45,8 +47,9 @@ def measure(
     """
     used_anchor = as_anchor(anchor)
     looking = as_detector(detector, tokens, lexicon)
-    configuration, used = configure(signals, tokens, BATCH_TOKENS, MAX_TYPES, lexicon, used_anchor, looking)
-    measurer = make_measurer(configuration, used, used_anchor, looking, threads)
+    using = as_tokenizer(tokenizer, tokens)
+    configuration, used = configure(signals, tokens, BATCH_TOKENS, MAX_TYPES, lexicon, used_anchor, looking, using)
+    measurer = make_measurer(configuration, used, used_anchor, looking, using, threads)
     verdicts = verdicts_of(looking, configuration.signals)
     parts = [_measured(measurer.measure, chunk, verdicts) for chunk in chunks_of(texts)]
     return Table.concatenated(parts or [_measured(measurer.measure, NO_TEXTS, verdicts)])
@@ -71,12 +74,15 @@ class Scanner:
         lexicon: Lexicon | None = None,
         anchor: Anchor | str | PathLike[str] | None = None,
         detector: DetectorChoice = "default",
+        tokenizer: TokenizerChoice = None,
         threads: int | None = None,
     ) -> None:
         used_anchor = as_anchor(anchor)
         looking = as_detector(detector, tokens, lexicon)
-        self._configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking)
-        self._measurer = make_measurer(self._configuration, used, used_anchor, looking, threads)
+        using = as_tokenizer(tokenizer, tokens)
+        numbers = (batch_tokens, max_types)
+        self._configuration, used = configure(signals, tokens, *numbers, lexicon, used_anchor, looking, using)
+        self._measurer = make_measurer(self._configuration, used, used_anchor, looking, using, threads)
         self._verdicts = verdicts_of(looking, self._configuration.signals)
         self._counts = VerdictCounts()
         self._replaced = 0
@@ -112,6 +118,7 @@ def make_measurer(
     lexicon: Lexicon,
     anchor: Anchor | None = None,
     detector: Detector | None = None,
+    tokenizer: Tokenizer | None = None,
     threads: int | None = None,
 ) -> Any:
     """A backend's Measurer. Raises `UsageError` on a number of threads out of range."""
@@ -119,7 +126,7 @@ def make_measurer(
     check_limits(configuration.tokens, threads=used)
     return _backend.get().Measurer(
         list(configuration.signals),
-        tokens=configuration.tokens,
+        **counted_tokens(configuration.tokens, tokenizer),
         markers=lexicon.phrases,
         anchor=None if anchor is None else anchor.for_backend,
         detector=None if detector is None else detector.for_backend(),

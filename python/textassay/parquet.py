@@ -83,7 +83,7 @@ class ParquetRows:
         self.position = 0
         self._path = file.source
         self._texts, self._id, self._values = list(text_fields), id_field, list(value_fields)
-        self._rows_read = 0
+        self._rows_read = self._to_skip = 0
         self._pieces: Iterator[Any] = iter(())  # holds the file open until its end
         self._damage: str | None = None
 
@@ -115,6 +115,10 @@ class ParquetRows:
         self._n_rows = file.metadata.num_rows
         self._pieces = self._read_pieces(file)
         return None
+
+    def skip(self, rows: int) -> None:
+        """Between `open` and `read`: leaves the first rows out."""
+        self._rows_read = self._to_skip = rows
 
     def read(self) -> list[Column | None] | str | None:
         """The next rows: text fields, id, value fields, each a column or None where no row has a value. None behind the
@@ -169,14 +173,20 @@ class ParquetRows:
     def _read_steps(self, file: Any) -> Iterator[Any]:
         for group in range(file.metadata.num_row_groups):
             n_done = 0
+            if self._to_skip >= file.metadata.row_group(group).num_rows:
+                self._to_skip -= file.metadata.row_group(group).num_rows
+                continue
             try:
                 n_rows = self._step_rows(file.metadata.row_group(group), group)
                 for step in file.iter_batches(n_rows, [group], self._columns, use_threads=False):
                     n_done += step.num_rows
-                    yield step
+                    skipped = min(self._to_skip, step.num_rows)
+                    self._to_skip -= skipped
+                    if skipped < step.num_rows:
+                        yield step.slice(skipped)
             except Exception as error:  # noqa: BLE001 (whatever pyarrow finds wrong)
                 self._damage = _reason(error)
-                yield from self._rescue(group, n_done)
+                yield from self._rescue(group, n_done + self._to_skip)
                 return
 
     def _rescue(self, group: int, n_done: int) -> Iterator[Any]:

@@ -63,7 +63,15 @@ def scan_of(
     try:
         paths = [os.fsdecode(file.source) for file in files if isinstance(file.source, bytes)]
         form = "parquet" if has_pyarrow() else "jsonl"
-        scan(paths, place / FOLDER, documents=form, threads=threads, on_progress=on_progress, **options)
+        scan(
+            paths,
+            place / FOLDER,
+            documents=form,
+            threads=threads,
+            on_progress=on_progress,
+            checkpoint_seconds=None,
+            **options,
+        )
         folder = ScanFolder(place / FOLDER)
         yield folder, _matched(files, folder)
     finally:

@@ -20,6 +20,7 @@ from textassay.sampled import estimated_spectrum, sketched, tokens_of
 from textassay.spectrum import Figure, Spectrum, figures, rarefaction_sizes, rarefied_types, spectrum_table
 from textassay.tap_reader import read_profile
 from textassay.tap_writer import state_digest, write_profile
+from textassay.tokenizer import Tokenizer, TokenizerChoice, as_tokenizer
 
 
 class Profile:
@@ -39,10 +40,14 @@ class Profile:
         max_types: int = MAX_TYPES,
         lexicon: Lexicon | None = None,
         detector: DetectorChoice = "default",
+        tokenizer: TokenizerChoice = None,
     ) -> None:
         """An empty profile. Raises `UsageError` on an unknown signal or kind of token and on numbers out of range."""
         looking = as_detector(detector, tokens, lexicon)
-        self.configuration, _ = configure(signals, tokens, batch_tokens, max_types, lexicon, detector=looking)
+        using = as_tokenizer(tokenizer, tokens)
+        self.configuration, _ = configure(
+            signals, tokens, batch_tokens, max_types, lexicon, detector=looking, tokenizer=using
+        )
         self._state = _backend.get().ProfileState(list(self.configuration.signals), max_types)
 
     @property
@@ -94,11 +99,12 @@ class Profile:
         *,
         lexicon: Lexicon | None = None,
         detector: DetectorChoice = "default",
+        tokenizer: TokenizerChoice = None,
         threads: int | None = None,
     ) -> None:
         """Counts texts (as `measure` takes them) as the documents of one file, so the last batch ends with them.
 
-        A profile needs the lexicon and the detector that it began with. Raises `UsageError` for others.
+        A profile needs the lexicon, the detector and the tokenizer that it began with. Raises `UsageError` for others.
         """
         from textassay.measuring import Scanner
 
@@ -110,6 +116,7 @@ class Profile:
             max_types=mine.max_types,
             lexicon=lexicon,
             detector=detector if mine.detector else None,
+            tokenizer=tokenizer,
             threads=threads,
         )
         scanner.update(texts)
@@ -181,9 +188,10 @@ class Profile:
             raise ValueError(f"n={n}: wanted a number from 0 to {frequencies.n_tokens}")
         return rarefied_types(frequencies, n).value or 0.0
 
-    def top(self, k: int = 50) -> list[dict[str, Any]]:
+    def top(self, k: int = 50, tokenizer: Tokenizer | None = None) -> list[dict[str, Any]]:
         """The k most frequent tokens: `token`, `count`, `documents`; by count descending, then by the token's bytes.
 
+        A token of tokens="bpe" is an id in decimal; with the `tokenizer` rows have its `piece` of the vocabulary, too.
         Past the type limit some counts come from a sketch: those have `"estimate": True` and are never too low.
         """
         exact = self._state.top(k)
@@ -198,7 +206,8 @@ class Profile:
             counts = sketched(bounded["count_sketch"], tokens).tolist()
             documents = sketched(bounded["document_sketch"], tokens).tolist()
             rows += [(-count, token, seen, True) for token, count, seen in zip(tokens, counts, documents, strict=True)]
-        return [_top_row(*row) for row in sorted(rows)[:k]]
+        found = [_top_row(*row) for row in sorted(rows)[:k]]
+        return found if tokenizer is None else [row | {"piece": tokenizer.piece(int(row["token"]))} for row in found]
 
     def count(self, token: str | bytes) -> int:
         """How often a token was seen. Past the type limit the count of a type that is not kept by name is read from
@@ -232,8 +241,8 @@ class Profile:
         labelled_by = self.configuration.provenance
         return describe_provenance(labelled_by, self._state.provenance()) if labelled_by else None
 
-    def summary(self) -> dict[str, Any]:
-        """The figures of METRICS section 3. None where a figure has no value.
+    def summary(self, tokenizer: Tokenizer | None = None) -> dict[str, Any]:
+        """The figures of METRICS section 3. None where a figure has no value. `tokenizer`: see `top`.
 
         `estimate` says whether the type limit was passed. If so, `standard_errors` holds those of the scalar
         figures and of `rarefied_types`, and counts of types are real numbers.
@@ -247,7 +256,7 @@ class Profile:
             summary["standard_errors"] = _errors(scalars) | {"rarefied_types": _errors(rarefied)}
         summary["rarefied_types"] = _values(rarefied)
         summary["spectrum"] = spectrum_table(frequencies)
-        summary["top"] = self.top(50)
+        summary["top"] = self.top(50, tokenizer)
         return summary
 
 

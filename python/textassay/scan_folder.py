@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from textassay.configuration import LIMITS
 from textassay.errors import FolderError, InputError, UsageError
 from textassay.folder import LONGEST_JSON, MANIFEST, MANIFEST_SCHEMA
-from textassay.inputs import Input
-from textassay.scanning import digest_of
+from textassay.inputs import Input, digest_of
 from textassay.signals import BATCH_PREFIX
 from textassay.summary import check_outcome
 from textassay.untrusted import parse_json, read_bytes

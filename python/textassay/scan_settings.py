@@ -14,6 +14,7 @@ from textassay.fields import parse_field
 from textassay.inputs import Input
 from textassay.lexicon import Lexicon
 from textassay.provenance import ProvenanceRules, labelled_by
+from textassay.tokenizer import Tokenizer, TokenizerChoice, as_tokenizer, counted_tokens
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_WINDOW_LOG = 27
@@ -26,6 +27,7 @@ class ScanSettings:
     lexicon: Lexicon
     anchor: Anchor | None
     detector: Detector | None
+    tokenizer: Tokenizer | None
     rules: ProvenanceRules | None
     text_fields: tuple[tuple[str, ...], ...]
     id_field: tuple[str, ...]
@@ -47,7 +49,7 @@ class ScanSettings:
         """The options of a backend's Scan of these files."""
         return {
             "signals": list(self.configuration.signals),
-            "tokens": self.configuration.tokens,
+            **counted_tokens(self.configuration.tokens, self.tokenizer),
             "text_fields": self.text_fields,
             "id_field": self.id_field,
             "markers": self.lexicon.phrases,
@@ -76,6 +78,7 @@ class ScanSettings:
         return {
             "signals": list(made_with.signals),
             "tokens": made_with.tokens,
+            "tokenizer": made_with.tokenizer,
             "text_fields": [list(field) for field in self.text_fields],
             "id_field": list(self.id_field),
             "batch_tokens": made_with.batch_tokens,
@@ -101,6 +104,7 @@ def check_settings(
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
     detector: DetectorChoice = "default",
+    tokenizer: TokenizerChoice = None,
     provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
@@ -115,7 +119,8 @@ def check_settings(
     """`scanning.scan` says what these are; `documents` is a form here, not "auto". Raises `UsageError`."""
     used_anchor = as_anchor(anchor)
     looking = as_detector(detector, tokens, lexicon)
-    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking)
+    using = as_tokenizer(tokenizer, tokens)
+    configuration, used = configure(signals, tokens, batch_tokens, max_types, lexicon, used_anchor, looking, using)
     fields = tuple(parse_field(path) for path in ([text_fields] if isinstance(text_fields, str) else text_fields))
     if not 1 <= len(fields) <= MAX_TEXT_FIELDS:
         raise UsageError(f"{len(fields)} text fields: wanted 1 to {MAX_TEXT_FIELDS}")
@@ -138,6 +143,7 @@ def check_settings(
         used,
         used_anchor,
         looking,
+        using,
         rules,
         fields,
         parse_field(id_field),

@@ -8,15 +8,16 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from textassay import _backend
 from textassay.anchor.anchor import Anchor
 from textassay.batches import Batches
+from textassay.checkpoint import SECONDS, Checkpoints, Kept
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, configure
 from textassay.detector import DetectorChoice
 from textassay.documents import (
@@ -31,7 +32,7 @@ from textassay.documents import (
 )
 from textassay.dolma_attributes import FOLDER as ATTRIBUTES
 from textassay.dolma_attributes import DolmaRows, attribute_paths
-from textassay.errors import OutputError, OutputWarning, UsageError
+from textassay.errors import FolderError, OutputError, OutputWarning, ScanInterrupted, UsageError
 from textassay.folder import (
     BATCHES_JSON,
     BATCHES_PARQUET,
@@ -44,7 +45,7 @@ from textassay.folder import (
     SUMMARY,
     OutputFolder,
 )
-from textassay.inputs import Input, resolve_inputs
+from textassay.inputs import DIGEST_KIND, Input, digest_of, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.metrics import flat_metrics
 from textassay.parquet import sources_of
@@ -57,15 +58,17 @@ from textassay.spool import Spool
 from textassay.summary import inputs_of, is_damaged, summary_of
 from textassay.suspects import Suspects
 from textassay.table import Table
+from textassay.tokenizer import TokenizerChoice
 
 POLL_SECONDS = 0.1
+STOP_SECONDS = 3.0
+"""A scan that is asked to stop commits its state if that takes no longer; otherwise the last commit holds."""
+ERRORS_SPOOL = "errors.spool"
 SUSPECTS_KEPT = 20
 SUSPECT_SIGNALS = ("synthetic_probability", "perplexity", "entropy_bits", "mattr", "burstiness", "marker_rate")
 ERRORS_SHOWN = 30
 
 DocumentsChoice = Literal["auto", "parquet", "jsonl", "dolma", "memory", "none"]
-DIGEST_KIND = "blake2b-128 of the size (8 bytes, little-endian), the first MiB and the last MiB"
-MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,16 @@ class Progress:
     bytes_total: int | None
     bytes: int
     documents: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a scan does on the way; `scan` says what these are. Results do not depend on it."""
+
+    on_progress: Callable[[Progress], None] | None = None
+    restart: bool = False
+    checkpoint_seconds: float | None = SECONDS
+    should_stop: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,7 @@ def scan(
     lexicon: Lexicon | None = None,
     anchor: Anchor | str | PathLike[str] | None = None,
     detector: DetectorChoice = "default",
+    tokenizer: TokenizerChoice = None,
     provenance: ProvenanceRules | str | PathLike[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     entropy_floor: float | None = None,
@@ -163,6 +177,9 @@ def scan(
     bigrams: bool = False,
     report: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
+    restart: bool = False,
+    checkpoint_seconds: float | None = SECONDS,
+    should_stop: Callable[[], bool] | None = None,
 ) -> ScanResult:
     """Scans shards, JSONL (plain, zstd, gzip) or Parquet, and returns their profile with its views.
 
@@ -172,13 +189,19 @@ def scan(
     `documents` says what becomes of the rows of documents: "parquet", "jsonl"
     (zstd-compressed), "dolma" (attributes for the Dolma toolkit), "none", "memory" (into `ScanResult.documents`), or
     "auto": Parquet if pyarrow is installed, else JSONL, and none without `out`. With an `anchor` (or the path of its file) the default signals hold
-    perplexity, oov_rate and tail_share. The `detector`, the package's own if not another one, its folder or None, adds
+    perplexity, oov_rate and tail_share. tokens="bpe" counts the ids that the `tokenizer` (or the path of its tokenizer.json)
+    makes of a text, instead of words. The `detector`, the package's own if not another one, its folder or None, adds
     synthetic_logit and synthetic_probability. `provenance` are rules, or their file, that give every document a label;
     where none matches, the detector's verdict does (docs/provenance.md). With `bigrams` the inputs are read a second
     time, for a profile of 2-grams (`ScanResult.bigrams`; in `out` bigrams.tap), which `compare` looks for. `threads` defaults to the CPUs that this process may use.
 
+    With `out`, and files only, the state of the scan is committed there every `checkpoint_seconds` (None: never) and every 64
+    files. Where `out` holds a scan that has not ended, this one goes on with it, to the same results to the byte, or with
+    `restart` begins anew (docs/resume.md). `should_stop` is asked ten times a second; when it says yes the state is committed
+    and `ScanInterrupted` raised.
+
     Malformed records and damaged files are counted and reported, not raised. Raises `UsageError` (and its kind
-    `InputError`) on what was asked for, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
+    `InputError`) on what was asked for and where an unfinished scan in `out` had other settings or inputs, `OutputError` where `out` cannot be written, `KeyboardInterrupt` after
     stopping all threads.
     """
     started = time.perf_counter(), time.process_time()
@@ -190,6 +213,7 @@ def scan(
         lexicon=lexicon,
         anchor=anchor,
         detector=detector,
+        tokenizer=tokenizer,
         provenance=provenance,
         batch_tokens=batch_tokens,
         entropy_floor=entropy_floor,
@@ -201,14 +225,15 @@ def scan(
         bigrams=bigrams,
         report=report,
     )
-    return scan_files(resolve_inputs(inputs, allow_remote=True), settings, out, on_progress, started)
+    course = Course(on_progress, restart, checkpoint_seconds, should_stop)
+    return scan_files(resolve_inputs(inputs, allow_remote=True), settings, out, course, started)
 
 
 def scan_files(
     files: Sequence[Input],
     settings: ScanSettings,
     out: str | PathLike[str] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    course: Course = Course(),
     started: tuple[float, float] | None = None,
 ) -> ScanResult:
     """`scan`, of files that are known and with settings that are checked. `started` are the times, of the wall and of the
@@ -216,9 +241,12 @@ def scan_files(
     """
     if settings.bigrams and any(file.size is None for file in files):
         raise UsageError("2-grams are counted in a second pass: wanted files, not a pipe")
-    job = _Job(files, settings, out)
+    if course.checkpoint_seconds is not None and not course.checkpoint_seconds >= 0:
+        raise UsageError(f"checkpoint_seconds={course.checkpoint_seconds}: wanted seconds, from 0")
+    job = _Job(files, settings, course)
     try:
-        return job.run(on_progress, started or (time.perf_counter(), time.process_time()))
+        job.claim(out)
+        return job.run(started or (time.perf_counter(), time.process_time()))
     except BaseException as error:
         job.abandon()
         if isinstance(error, OSError) and out is not None:
@@ -252,11 +280,11 @@ def has_pyarrow() -> bool:
 class _Job:
     """One scan: takes the backend's events apart, keeps what they carry, writes it."""
 
-    def __init__(self, files: Sequence[Input], settings: ScanSettings, out: str | PathLike[str] | None) -> None:
+    def __init__(self, files: Sequence[Input], settings: ScanSettings, course: Course) -> None:
         self.files = files
         self.settings = settings
         self.configuration = settings.configuration
-        self.reports = settings.report and out is not None and can_report()
+        self.course = course
         columns = ["byte_offset", *(name for name in SUSPECT_SIGNALS if name in self.configuration.signals)]
         verdicts = None if settings.documents == "none" else settings.verdicts
         self.suspects = None if verdicts is None else Suspects(verdicts, SUSPECTS_KEPT, columns)
@@ -266,43 +294,67 @@ class _Job:
         self.outcomes: list[Mapping[str, Any] | None] = [None] * len(files)
         self.digests: list[str | None] = [None] * len(files)
         self.documents: DocumentSink = NoDocuments()
+        self.batches = Batches(self.configuration.batch_tokens, self.floor, None)
+        self.errors = Spool()
         self.feed: Feed | None = None
         self.running: Any = None
-        # Last, since from here on the folder is claimed: what fails now has to be abandoned.
-        self.folder = None if out is None else OutputFolder(out)
+        self.folder: OutputFolder | None = None
+        self.checkpoints: Checkpoints | None = None
+        self.reports = False
 
-    def _document_sink(self) -> DocumentSink:
+    def claim(self, out: str | PathLike[str] | None) -> None:
+        """The folder for the results, and in it a scan that has not ended if there is one."""
+        if out is None:
+            return
+        self.reports = self.settings.report and can_report()
+        restart, seconds = self.course.restart, self.course.checkpoint_seconds
+        if self.form == "memory" or any(file.size is None or file.is_remote for file in self.files):
+            seconds = None  # pipes cannot be gone on with
+        self.folder = OutputFolder(out, keeps_unfinished=restart or seconds is not None)
+        if seconds is not None:
+            self.checkpoints = Checkpoints(self.folder, self.files, self.settings.described(), restart, seconds)
+        elif restart:
+            self.folder.clear()
+
+    def _document_sink(self, kept: Kept) -> DocumentSink:
         if self.form == "memory":
             return MemoryDocuments()
         if self.form == "none" or self.folder is None:
             return NoDocuments()
         integers = frozenset(_backend.get().INTEGER_SIGNALS)
         kinds = column_kinds(self.configuration.signals, integers, bool(self.configuration.provenance))
+        done = kept.outcomes, kept.parts
         if self.form == "dolma":
-            below = self.folder.partial / ATTRIBUTES
-            return WrittenDocuments([below / path for path in attribute_paths(self.files)], kinds, DolmaRows)
-        folder = self.folder.partial / "documents"
-        folder.mkdir()
+            return WrittenDocuments(
+                self.folder.partial / ATTRIBUTES, attribute_paths(self.files), kinds, DolmaRows, *done
+            )
         suffix, rows = (".parquet", ParquetRows) if self.form == "parquet" else (".jsonl.zst", JsonRows)
         names = [file_name(file.position, file.name, suffix) for file in self.files]
-        return WrittenDocuments([folder / name for name in names], kinds, rows)
+        return WrittenDocuments(self.folder.partial / "documents", names, kinds, rows, *done)
 
-    def run(self, on_progress: Callable[[Progress], None] | None, started: tuple[float, float]) -> ScanResult:
-        partial = None if self.folder is None else self.folder.partial
-        self.batches = Batches(self.configuration.batch_tokens, self.floor, partial)
-        self.errors = Spool(partial)
-        self.documents = self._document_sink()
+    def run(self, started: tuple[float, float]) -> ScanResult:
+        kept = Kept() if self.checkpoints is None else self.checkpoints.kept
+        counted = self._take_up(kept)
         values = () if self.settings.rules is None else self.settings.rules.fields
         self.feed = self._feed(values)
-        self.running = _backend.get().Scan(self.feed.sources, **self.settings.for_backend(self.files))
-        drain(self.running, self.files, self._take, on_progress)
+        before = {"begun": kept.begun(), "profile": None if counted is None else counted.state}
+        try:
+            self.running = _backend.get().Scan(self.feed.sources, **self.settings.for_backend(self.files), **before)
+        except ValueError as error:
+            if not kept.open:
+                raise
+            raise FolderError(f"{self.folder and self.folder.path}: {error}; --restart begins anew") from error
+        drain(self.running, self.files, self._take, self.course.on_progress, self._between, kept.progress())
         self.feed.close()
+        if self.folder is not None and (self.folder.holds_unfinished or self.settings.bigrams):
+            self._commit_all({}, time.monotonic())
         self.documents.finish()
         outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
-        bigrams = self._count_bigrams(on_progress) if self.settings.bigrams else None
+        bigrams = self._count_bigrams() if self.settings.bigrams else None
         inputs = inputs_of(self.names, outcomes)
-        summary = summary_of(profile, inputs, self._batch_figures(), self.settings.detector, self.settings.anchor)
+        made_with = self.settings.detector, self.settings.anchor, self.settings.tokenizer
+        summary = summary_of(profile, inputs, self._batch_figures(), *made_with)
         if self.suspects is not None:
             summary["suspects"] = self.suspects.worst(self.names)
         summary["performance"] = _performance(summary, started, self.settings.threads)
@@ -314,11 +366,77 @@ class _Job:
         sinks = (self.documents, self.batches, self.errors)
         return ScanResult(profile, summary, tuple(self.files), tuple(outcomes), path, *sinks, bigrams)
 
+    def _take_up(self, kept: Kept) -> Profile | None:
+        """What was found before; returns its profile. Raises `FolderError` where that is not there."""
+        partial = None if self.folder is None else self.folder.partial
+        for file, outcome in kept.outcomes.items():
+            self.outcomes[file], self.digests[file] = outcome, kept.digests[file]
+        lengths = kept.lengths
+        try:
+            self.batches = Batches(self.configuration.batch_tokens, self.floor, partial, length=lengths["batches"])
+            self.errors = Spool(None if partial is None else partial / ERRORS_SPOOL, lengths["errors"])
+            self.documents = self._document_sink(kept)
+            if self.suspects is not None and kept.suspects is not None:
+                self.suspects.go_on(kept.suspects, len(self.files))
+            counted = None if self.checkpoints is None else self.checkpoints.read_profile()
+        except UsageError:
+            raise
+        except (ValueError, FileNotFoundError) as error:
+            raise FolderError(f"{partial}: {error}; --restart begins anew") from error
+        if counted is not None:
+            self.configuration.check_same(counted.configuration)
+        return counted
+
+    def _between(self) -> bool:
+        """Between two events: commits if it is time for that; whether the scan has ended by that."""
+        if self.course.should_stop is not None and self.course.should_stop():
+            self._stop()
+        return self.checkpoints is not None and self.checkpoints.is_due() and self._commit()
+
+    def _stop(self) -> None:
+        """Raises `ScanInterrupted`, with all that was counted kept where there is time for it."""
+        if self.checkpoints is not None and self.checkpoints.cost < STOP_SECONDS:
+            self._commit(STOP_SECONDS)
+        is_kept = self.checkpoints is not None and self.folder is not None and self.folder.holds_unfinished
+        raise ScanInterrupted(self.folder.path if is_kept and self.folder is not None else None)
+
+    def _commit(self, patience: float = math.inf) -> bool:
+        """Holds the scan up and makes its state durable; whether it has ended by that. Gives up after `patience` seconds."""
+        began, running = time.monotonic(), self.running
+        running.pause()
+        while not running.is_paused():
+            if time.monotonic() - began > patience:
+                return False
+            try:
+                event = running.next(POLL_SECONDS)
+            except TimeoutError:
+                continue
+            if event is None:
+                self._commit_all({}, began)
+                return True
+            self._take(event)
+        self._commit_all(running.states(), began)
+        running.resume()
+        return False
+
+    def _commit_all(self, states: Mapping[int, Mapping[str, Any]], began: float) -> None:
+        if self.checkpoints is None:
+            return
+        parts = self.documents.sync()
+        for file in states:
+            self.digests[file] = self.digests[file] or digest_of(self.files[file])
+        open_files = {file: {**state, "digest": self.digests[file]} for file, state in states.items()}
+        profile = Profile.from_state(self.configuration, self.running.profile())
+        lengths = {"batches": self.batches.sync(), "errors": self.errors.sync()}
+        suspects = None if self.suspects is None else self.suspects.state()
+        self.checkpoints.commit(profile, open_files, parts, lengths, suspects, began)
+        self.documents.remove_joined()
+
     def _feed(self, values: Sequence[Sequence[str]]) -> Feed:
         sources = sources_of(self.files, self.settings.text_fields, self.settings.id_field, values)
         return Feed(self.files, self.settings.threads, sources)
 
-    def _count_bigrams(self, on_progress: Callable[[Progress], None] | None) -> Profile:
+    def _count_bigrams(self) -> Profile:
         """The second pass."""
         made_with = self.configuration
         configuration, _ = configure(["n_tokens"], "bigram", made_with.batch_tokens, made_with.max_types, None)
@@ -326,12 +444,18 @@ class _Job:
         plain |= {"anchor": None, "detector": None, "documents": False}
         self.feed = self._feed(())
         self.running = _backend.get().Scan(self.feed.sources, **{**self.settings.for_backend(self.files), **plain})
-        drain(self.running, self.files, lambda event: None, on_progress)
+        drain(self.running, self.files, lambda event: None, self.course.on_progress, self._between_bigrams)
         self.feed.close()
         return Profile.from_state(configuration, self.running.profile())
 
+    def _between_bigrams(self) -> bool:
+        """The second pass is not gone on with: it begins anew."""
+        if self.course.should_stop is not None and self.course.should_stop():
+            raise ScanInterrupted(None if self.checkpoints is None or self.folder is None else self.folder.path)
+        return False
+
     def abandon(self) -> None:
-        """Stops everything; results of an earlier scan stay as they were."""
+        """Stops everything; results of an earlier scan stay as they were, and the state that was committed last."""
         if self.running is not None:
             self.running.cancel()
         if self.feed is not None:
@@ -339,6 +463,10 @@ class _Job:
         if self.running is not None:
             stop(self.running)
         self.documents.abandon()
+        self.batches.close()
+        self.errors.close()
+        if self.checkpoints is not None:
+            self.checkpoints.close()
         if self.folder is not None:
             self.folder.discard()
 
@@ -363,6 +491,8 @@ class _Job:
             self.errors.append(file, _error_lines(self.names[file], [(None, outcome["byte_offset"], what)]))
         if self.folder is not None:
             self.digests[file] = digest_of(self.files[file])
+        if self.checkpoints is not None:
+            self.checkpoints.end(file, outcome, self.digests[file])
 
     def _batch_figures(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"entropy_floor": self.floor}
@@ -430,8 +560,14 @@ def drain(
     files: Sequence[Input],
     take: Callable[[Mapping[str, Any]], None],
     on_progress: Callable[[Progress], None] | None,
+    between: Callable[[], bool] | None = None,
+    before: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-    """Hands every event of a backend's scan of `files` to `take`."""
+    """Hands every event of a backend's scan of `files` to `take`.
+
+    `between` is called between two events; it may take some itself, and says whether there are no more. `before`: what the
+    progress begins with.
+    """
     told, ended = -math.inf, False
     while not ended:
         try:
@@ -443,14 +579,15 @@ def drain(
             ended = event is None
             if not ended:
                 take(event)
+        ended = ended or (between is not None and between())
         now = time.monotonic()
         if on_progress is not None and (ended or now - told >= POLL_SECONDS):
-            on_progress(_progress(running, files))
+            on_progress(_progress(running, files, before))
             told = now
 
 
-def _progress(running: Any, files: Sequence[Input]) -> Progress:
-    done = running.progress()
+def _progress(running: Any, files: Sequence[Input], before: Mapping[str, int]) -> Progress:
+    done = {name: value + before.get(name, 0) for name, value in running.progress().items()}
     sizes = [file.size for file in files]
     return Progress(
         files=done["files"],
@@ -473,23 +610,6 @@ def stop(running: Any) -> None:
 def _error_lines(name: str, errors: Iterable[tuple[int | None, int, str]]) -> bytes:
     rows = ({"file": name, "line": line, "byte_offset": offset, "reason": reason} for line, offset, reason in errors)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def digest_of(file: Input) -> str | None:
-    """Recognises a file without reading it all (`DIGEST_KIND`); None for a pipe, a remote file, and what cannot be read
-    any more.
-    """
-    if file.size is None or not isinstance(file.source, bytes):
-        return None
-    digest = blake2b(file.size.to_bytes(8, "little"), digest_size=16)
-    try:
-        with open(file.source, "rb") as stream:
-            digest.update(stream.read(MEBIBYTE))
-            stream.seek(max(0, file.size - MEBIBYTE))
-            digest.update(stream.read(MEBIBYTE))
-    except OSError:
-        return None
-    return digest.hexdigest()
 
 
 def _performance(summary: Mapping[str, Any], started: tuple[float, float], threads: int) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from textassay.atomic import create
-from textassay.errors import FolderError, OutputError, UsageError
+from textassay.checkpoint import SECONDS
+from textassay.errors import FolderError, OutputError, ScanInterrupted, UsageError
 from textassay.folder import MANIFEST, PLAN, PLAN_SCHEMA, SHARDS, SUMMARY, json_text
 from textassay.inputs import Input, resolve_inputs
 from textassay.scan_folder import read_json
 from textassay.scan_settings import ScanSettings, check_settings
-from textassay.scanning import DocumentsChoice, Progress, ScanResult, document_form, scan_files
+from textassay.scanning import Course, DocumentsChoice, Progress, ScanResult, document_form, scan_files
 from textassay.summary import SCHEMA as SUMMARY_SCHEMA
 from textassay.summary import is_damaged
 from textassay.untrusted import parse_json, read_bytes
@@ -164,10 +165,13 @@ class Plan:
         shards = [{"name": one.name, "files": one.files, "bytes": one.bytes} for one in record.shards]
         return json_text({"schema": PLAN_SCHEMA, "settings": record.settings, "shards": shards}).encode()
 
-    def scan(self, index: int, out: Path, on_progress: Callable[[Progress], None] | None = None) -> ScanResult:
-        """Scans a shard, whatever is there of it."""
+    def scan(self, index: int, out: Path, course: Course) -> ScanResult:
+        """Scans a shard, or what is left to do of it. Raises `ScanInterrupted` for `out`."""
         shard = self.shards[index]
-        return scan_files(shard.files, self.settings, out / SHARDS / shard.name, on_progress)
+        try:
+            return scan_files(shard.files, self.settings, out / SHARDS / shard.name, course)
+        except ScanInterrupted as error:
+            raise ScanInterrupted(out) from error
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,9 @@ def scan_shard(
     shard: ShardChoice,
     *,
     on_progress: Callable[[Progress], None] | None = None,
+    restart: bool = False,
+    checkpoint_seconds: float | None = SECONDS,
+    should_stop: Callable[[], bool] | None = None,
     **options: Any,
 ) -> ShardResult:
     """Scans one of the shards into which `inputs` are divided, unless its results are in `out` already.
@@ -215,7 +222,7 @@ def scan_shard(
     mine = plan.record.shards[index]
     was_there = mine.is_finished(Path(out))
     if not was_there:
-        plan.scan(index, Path(out), on_progress)
+        plan.scan(index, Path(out), Course(on_progress, restart, checkpoint_seconds, should_stop))
     return ShardResult(index, count, mine.files, mine.folder(Path(out)), was_there and mine.files > 0)
 
 

@@ -16,12 +16,16 @@ ANCHOR_SIGNALS = ("perplexity", "oov_rate", "tail_share", "anchor_overlap")
 DETECTOR_SIGNALS = ("synthetic_logit", "synthetic_probability")
 """Signals of a detector; null without one, and then not among the default."""
 
+WORD_SIGNALS = ("marker_rate", "top_ngram_share", *ANCHOR_SIGNALS, *DETECTOR_SIGNALS)
+"""Signals that look at words: they have nothing to say of ids."""
+
 BATCH_PREFIX = "batch_"
 
 
-def default_signals(with_anchor: bool = False, with_detector: bool = False) -> tuple[str, ...]:
+def default_signals(with_anchor: bool = False, with_detector: bool = False, with_words: bool = True) -> tuple[str, ...]:
     left_out = (
         *NOT_DEFAULT,
+        *(() if with_words else WORD_SIGNALS),
         *(() if with_anchor else ANCHOR_SIGNALS),
         *(() if with_detector else DETECTOR_SIGNALS),
     )
@@ -29,26 +33,33 @@ def default_signals(with_anchor: bool = False, with_detector: bool = False) -> t
 
 
 def parse_signals(
-    choice: str | Iterable[str] = "default", with_anchor: bool = False, with_detector: bool = False
+    choice: str | Iterable[str] = "default",
+    with_anchor: bool = False,
+    with_detector: bool = False,
+    with_words: bool = True,
 ) -> tuple[str, ...]:
     """The signals that `choice` names, in column order.
 
     A choice is a list, or a string with commas, of names, `default`, `all`, and `-name` to leave one out. A choice that
-    begins with `-name` starts from the default. Raises `UsageError` on an unknown name and where nothing is left.
+    begins with `-name` starts from the default. Raises `UsageError` on an unknown name, on a signal of words where there are
+    none, and where nothing is left.
     """
     known: tuple[str, ...] = _backend.get().SIGNALS
     words = [word.strip() for word in (choice.split(",") if isinstance(choice, str) else choice)]
     words = [word for word in words if word]
-    chosen = set(default_signals(with_anchor, with_detector)) if words and words[0].startswith("-") else set()
+    default = set(default_signals(with_anchor, with_detector, with_words))
+    chosen = set(default) if words and words[0].startswith("-") else set()
     for word in words:
         if word == "default":
-            chosen |= set(default_signals(with_anchor, with_detector))
+            chosen |= default
         elif word == "all":
-            chosen |= set(known)
+            chosen |= {name for name in known if with_words or name not in WORD_SIGNALS}
         else:
             name = word.removeprefix("-")
             if name not in known:
                 raise UsageError(_unknown(name, known))
+            if not with_words and name in WORD_SIGNALS and name == word:
+                raise UsageError(f"{name} looks at words: it has nothing to say of the ids of tokens='bpe'")
             (chosen.discard if word.startswith("-") else chosen.add)(name)
     if not chosen:
         raise UsageError(f"no signal is left of {choice!r}; known are default, all, {', '.join(known)}")

@@ -7,6 +7,7 @@ from textassay.anchor.anchor import Anchor
 from textassay.detector import Detector
 from textassay.profile import Profile
 from textassay.share import synthetic_fraction
+from textassay.tokenizer import Tokenizer
 
 SCHEMA = "textassay.summary/1"
 ACCOUNTS = ("bytes_parsed", "bytes_malformed", "bytes_blank", "bytes_too_long", "bytes_lost")
@@ -19,17 +20,18 @@ def summary_of(
     batches: Mapping[str, Any],
     detector: Detector | None = None,
     anchor: Anchor | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> dict[str, Any]:
     """Equal for equal input: `performance` is for the caller to add. `provenance` is there if something gave labels.
 
-    `detector` and `anchor` are those that the profile was made with, if they are at hand: the synthetic share of the
-    corpus is estimated with them.
+    `detector`, `anchor` and `tokenizer` are those that the profile was made with, if they are at hand: the synthetic share of the
+    corpus is estimated with the first two, the last one names the ids.
     """
     summary = {
         "schema": SCHEMA,
         "configuration": _configuration(profile),
         "inputs": dict(inputs),
-        "corpus": profile.summary(),
+        "corpus": profile.summary(tokenizer),
         "documents": profile.distributions(),
         "batches": {
             "n_batches": profile.totals()["n_batches"],
@@ -50,6 +52,7 @@ def _configuration(profile: Profile) -> dict[str, Any]:
     mine = profile.configuration
     return {
         "tokens": mine.tokens,
+        "tokenizer": mine.tokenizer,
         "signals": list(mine.signals),
         "max_types": mine.max_types,
         "markers": mine.markers,

@@ -1,7 +1,7 @@
 """The documents of a scan that resemble synthetic text most."""
 
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -45,3 +45,25 @@ class Suspects:
             | {name: None if isnan(value) else value for name, value in zip(self._columns, values, strict=True)}
             for low, file, line, *values in self._rows
         ]
+
+    def state(self) -> dict[str, Any]:
+        """Fit for JSON, for another object to go on with. NaN becomes None."""
+        self._forget()
+        rows = [[None if isnan(value) else value for value in row] for row in self._rows]
+        return {"n_judged": self.n_judged, "n_suspected": self.n_suspected, "rows": rows}
+
+    def go_on(self, state: Mapping[str, Any], n_files: int) -> None:
+        """Begins with what `state` returned, of a scan of the same files. Raises `ValueError` on anything else."""
+        if state.keys() != {"n_judged", "n_suspected", "rows"} or not isinstance(state["rows"], list):
+            raise ValueError("wanted n_judged, n_suspected and rows of suspects")
+        for row in state["rows"][: self._kept]:
+            if not isinstance(row, list) or len(row) != 3 + len(self._columns) or not _are_figures(row, n_files):
+                raise ValueError("wanted rows of suspects")
+            self._rows.append(tuple(nan if value is None else value for value in row))
+        self.n_judged, self.n_suspected = state["n_judged"], state["n_suspected"]
+
+
+def _are_figures(row: Sequence[Any], n_files: int) -> bool:
+    low, file, line, *values = row
+    is_placed = type(low) is float and type(file) is int and 0 <= file < n_files and type(line) is int
+    return is_placed and all(value is None or type(value) in (int, float) for value in values)

@@ -25,21 +25,24 @@ EXPANSION_LIMIT = 1 << 16
 
 
 def read_profile(
-    stream: BinaryIO, path: str, into: tuple[Configuration, Any] | None = None
+    stream: BinaryIO, path: str, into: tuple[Configuration, Any] | None = None, has_open_batches: bool = False
 ) -> tuple[Configuration, Any]:
     """Reads a profile into a new ProfileState of the backend, or adds it to `into`, chunk by chunk.
+
+    `has_open_batches`: that of a scan which has not ended, where types of the batches that are open are not counted yet.
 
     `stream` must be seekable. Raises `ProfileError` on anything that `write_profile` would not have written,
     `UsageError` where the configuration differs from that of `into`, whose state is then unchanged; after a
     `ProfileError` it is not to be used any more.
     """
-    return _Reader(stream, path).read(into)
+    return _Reader(stream, path, has_open_batches).read(into)
 
 
 class _Reader:
     """Checks first, allocates second. `offset` is where the thing being read begins."""
 
-    def __init__(self, stream: BinaryIO, path: str) -> None:
+    def __init__(self, stream: BinaryIO, path: str, has_open_batches: bool = False) -> None:
+        self.has_open_batches = has_open_batches
         self.stream = stream
         self.path = path
         self.offset = stream.tell()
@@ -113,7 +116,11 @@ class _Reader:
     def _configuration(self, header: dict[str, Any]) -> Configuration:
         given = header["configuration"]
         is_labelled = "provenance" in header
-        _check(given, _CONFIGURATION | ({"provenance": "a string"} if is_labelled else {}), "configuration", self._fail)
+        later = {"provenance": is_labelled, "tokenizer": isinstance(given, dict) and given.get("tokens") == "bpe"}
+        wanted = _CONFIGURATION | {name: "a string" for name, is_there in later.items() if is_there}
+        _check(given, wanted, "configuration", self._fail)
+        if later["tokenizer"] and not given["tokenizer"]:
+            raise self._fail("wanted the digest of the tokenizer whose ids were counted, found none")
         if is_labelled and not given["provenance"]:
             raise self._fail("wanted the digest of the rules beside what was labelled by them, found none")
         signals = given["signals"]
@@ -201,9 +208,12 @@ class _Reader:
             total += int(counts.sum(dtype=np.uint64))
             left -= len(counts)
             last = _last_token(types)
-        if header["bounded"] is None and total != header["totals"]["n_tokens"]:
+        if header["bounded"] is None and not self._may_be_all(total, header["totals"]["n_tokens"]):
             raise self._fail(f"wanted counts that add up to {header['totals']['n_tokens']} tokens, found {total}")
         return total
+
+    def _may_be_all(self, total: int, n_tokens: int) -> bool:
+        return total <= n_tokens if self.has_open_batches else total == n_tokens
 
     def _type_columns(
         self, kind: bytes, left: int, last: bytes | None, n_columns: int
@@ -240,7 +250,8 @@ class _Reader:
         for kind in (tap.COUNT_ROW, tap.DOCUMENT_ROW):
             rows = [from_planes(self._chunk(kind, width, 8, 0)[1], 0, width) for _ in range(tap.SKETCH_ROWS)]
             sketches.append(np.stack(rows))
-        if any(_sum(row) + exact != n_tokens for row in sketches[0]):
+        sums = {_sum(row) + exact for row in sketches[0]}
+        if len(sums) > 1 or not self._may_be_all(sums.pop(), n_tokens):
             raise self._fail(f"wanted counts and sketch rows that add up to {n_tokens} tokens")
         frequent = self._frequent(sizes["n_frequent"])
         bounded = {name: sizes[name] for name in ("level", "floor_level", "width")}

@@ -91,8 +91,9 @@ def _header_of(configuration: Configuration, state: Any, bounded: Any) -> dict[s
 
 
 def _given(configuration: Configuration) -> dict[str, Any]:
-    """A profile that knows nothing of provenance is written as before there were rules for it."""
-    return {name: value for name, value in asdict(configuration).items() if name != "provenance" or value}
+    """A profile that knows nothing of provenance or of a tokenizer is written as before there were such things."""
+    later = ("provenance", "tokenizer")
+    return {name: value for name, value in asdict(configuration).items() if name not in later or value}
 
 
 def _provenance_sizes(table: Any) -> dict[str, Any]:

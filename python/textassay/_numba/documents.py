@@ -47,11 +47,13 @@ from textassay._numba.segmentation import count_words_per_sentence, find_sentenc
 from textassay._numba.tokens import (
     BIGRAM,
     CHAR,
+    ID,
     NO_ROOM,
     TAIL,
     WORD,
     forget_units,
     intern_bigrams,
+    intern_ids,
     intern_units,
     intern_words,
     kind_number,
@@ -161,19 +163,23 @@ def choose(
     met: np.ndarray | None = None,
     detector: Detector | None = None,
     keeps_words: bool = False,
+    has_encoder: bool = False,
 ) -> Choice:
     """Raises ValueError on an unknown signal, token kind or an empty phrase, and where `met` does not fit the anchor.
 
     Who counts n-grams keeps fingerprints, too.
     """
     check_signals(signals)
-    number = kind_number(kind)
+    if (kind == "id") != has_encoder:
+        raise ValueError('tokens: wanted an encoder for tokens="id", and for no other')
+    number = ID if has_encoder else kind_number(kind)
     lexicon = build_lexicon(markers)
     detects = detector is not None and number == WORD
     detects = detects and not {"synthetic_logit", "synthetic_probability"}.isdisjoint(signals)
     if ("marker_rate" not in signals and not detects) or number != WORD:
         lexicon = build_lexicon(())
-    asked = ("char_entropy_bits" in signals, "top_ngram_share" in signals, "dup_line_share" in signals)
+    has_grams = "top_ngram_share" in signals and number != ID
+    asked = ("char_entropy_bits" in signals, has_grams, "dup_line_share" in signals)
     arrays = arrays_of(anchor)
     compared = counts_ngrams or keeps_words or not {"perplexity", "oov_rate", "tail_share"}.isdisjoint(signals)
     compared = compared and anchor is not None and number == WORD
@@ -241,6 +247,14 @@ class Work(NamedTuple):
     word_fill: np.ndarray
     file: np.ndarray
     """Of one element: the number of the file that is being read."""
+    codes: np.ndarray
+    """Where tokens are ids, those of several texts, one after the other; `code_ends` says where each one's end."""
+    code_ends: np.ndarray
+    code_at: np.ndarray
+    """Of one element: the number of the next text among them."""
+    gathered: np.ndarray
+    """The texts that are to be encoded; `gathered_ends` says where each ends."""
+    gathered_ends: np.ndarray
     table: TokenTable
 
 
@@ -260,6 +274,11 @@ def new_work(capacity: int) -> Work:
         np.empty(0, np.uint32),
         np.zeros(1, np.int64),
         np.zeros(1, np.uint64),
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(0, np.uint8),
+        np.zeros(0, np.int64),
         new_table(1024, 16384),
     )
 
@@ -277,6 +296,19 @@ def ensure_capacity(work: Work, size: int) -> Work:
     if size <= len(work.text) - PADDING:
         return work
     return Work(*_sized(max(size, min(2 * size, 1 << 22))), *work[7:])
+
+
+def with_codes(work: Work, found: tuple[np.ndarray, np.ndarray], n_texts: int) -> Work:
+    """The ids of the next texts, as a TextEncoder (_native.pyi) gives them: any number of them for a text of any size.
+
+    Raises ValueError where they are those of other texts.
+    """
+    codes, offsets = np.ascontiguousarray(found[0], np.uint32), np.ascontiguousarray(found[1], np.int64)
+    if len(offsets) != n_texts + 1 or offsets[0] != 0 or offsets[-1] != len(codes) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"ids: wanted {n_texts + 1} ascending offsets, from 0 to the number of ids")
+    work.code_at[0] = 0
+    most = int(np.diff(offsets).max(initial=0))
+    return ensure_capacity(work, most)._replace(codes=codes, code_ends=offsets[1:].copy())
 
 
 def ensure_more_types(work: Work) -> Work:
@@ -636,6 +668,11 @@ def measure_text(choice, work, size, integers, floats, row):
         distances, n_tokens = intern_bigrams(
             text, work.starts, work.ends, n_words, choice.unicode, work.folded, work.table, work.ids, work.tail
         )
+    elif choice.kind == ID:
+        begin = work.code_ends[work.code_at[0] - 1] if work.code_at[0] else 0
+        end = work.code_ends[work.code_at[0]]
+        n_tokens = end - begin
+        distances = intern_ids(work.codes, begin, end, work.folded, work.table, work.ids, work.tail)
     else:
         distances, n_tokens = intern_units(text, size, choice.kind == CHAR, work.table, work.units, work.ids, work.tail)
         forget_units(work.table, work.units)

@@ -10,7 +10,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from typing import Self
+from typing import NamedTuple, Self
 
 import zstandard
 
@@ -38,12 +38,15 @@ class Damage(Exception):
 class Source:
     """Compressed bytes of a path or an open file descriptor, which stays open."""
 
-    def __init__(self, path: bytes | str | int) -> None:
+    def __init__(self, path: bytes | str | int, offset: int = 0) -> None:
+        """From `offset` on, other than 0 only in a regular file."""
         self._file = io.FileIO(path, "rb", closefd=not isinstance(path, int))
         status = os.fstat(self._file.fileno())
         is_regular = stat.S_ISREG(status.st_mode)
         self.size = max(0, status.st_size - self._file.tell()) if is_regular else None
-        self.offset = 0
+        if offset:
+            self._file.seek(offset)
+        self.offset = offset
         self._ahead = memoryview(b"")
 
     def __enter__(self) -> Self:
@@ -81,28 +84,59 @@ class Source:
         return self.take(len(self._ahead))
 
 
+class FrameBegin(NamedTuple):
+    """Where decoding can begin: a frame or a member does there, or it is plain text. The frames are those before it."""
+
+    compressed: int = 0
+    uncompressed: int = 0
+    frames: int = 0
+    frames_without_checksum: int = 0
+
+
+START = FrameBegin()
+
+
 class Decoder:
     """Yields the uncompressed bytes of a source piece by piece; raises `Damage` after the last whole one."""
 
-    def __init__(self, source: Source, max_window_log: int) -> None:
-        self.format = "plain"
+    def __init__(
+        self, source: Source, max_window_log: int, begin: FrameBegin = START, format: str | None = None
+    ) -> None:
+        """`begin`: where `source` stands in a file of this format; None: at the begin of one that is to be recognised."""
+        self.format = format or "plain"
+        self._is_known = format is not None
         # Frames and members begun, damaged ones included.
-        self.frames = self.frames_without_checksum = 0
+        self.frames, self.frames_without_checksum = begin.frames, begin.frames_without_checksum
+        self.last_begin = begin
+        self._bytes = begin.uncompressed
         self._source = source
         self._max_window = 1 << max_window_log
         self._max_window_log = max_window_log
 
     def pieces(self) -> Iterator[bytes]:
-        magic = self._source.peek(4)
+        if not self._is_known:
+            self.format = self._recognised(self._source)
+        decode = {"zstd": self._zstd, "gzip": self._gzip, "plain": self._plain}[self.format]
+        for piece in decode():
+            self._bytes += len(piece)
+            yield piece
+
+    @staticmethod
+    def _recognised(source: Source) -> str:
+        magic = source.peek(4)
         if magic == ZSTD_MAGIC or _is_skippable(magic):
-            self.format = "zstd"
-            yield from self._zstd()
-        elif magic[:2] == GZIP_MAGIC:
-            self.format = "gzip"
-            yield from self._gzip()
-        else:
-            while piece := self._source.take_some():
-                yield piece
+            return "zstd"
+        return "gzip" if magic[:2] == GZIP_MAGIC else "plain"
+
+    def _note_begin(self) -> None:
+        self.last_begin = FrameBegin(self._source.offset, self._bytes, self.frames, self.frames_without_checksum)
+
+    def _plain(self) -> Iterator[bytes]:
+        while True:
+            self._note_begin()
+            if not (piece := self._source.take_some()):
+                return
+            yield piece
 
     # --- zstd
 
@@ -111,6 +145,7 @@ class Decoder:
         decompressor = zstandard.ZstdDecompressor(max_window_size=self._max_window)
         while magic := source.peek(4):
             if magic == ZSTD_MAGIC:
+                self._note_begin()
                 yield from self._zstd_frame(decompressor.decompressobj())
             elif _is_skippable(magic):
                 self._skip_frame()
@@ -187,6 +222,7 @@ class Decoder:
         while magic := self._source.peek(2):
             if magic != GZIP_MAGIC:
                 raise Damage(f"wanted the beginning of a gzip member, found {magic.hex(' ')}", self._source.offset)
+            self._note_begin()
             self.frames += 1
             yield from self._gzip_member()
 

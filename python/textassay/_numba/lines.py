@@ -2,6 +2,7 @@
 
 from textassay._numba.detector import suspects
 from textassay._numba.documents import BYTE_OFFSET, LINE, N_REPLACED, N_TOKENS, SYNTHETIC_LOGIT, mark_words
+from textassay._numba.histogram import copy_bytes
 from textassay._numba.jit import inlined, kernel
 from textassay._numba.lanes import PADDING, byte_at, mask_equal, trailing_zeros
 from textassay._numba.measurer import BATCH_FULL, DONE, NEEDS_TEXT_ROOM, ROWS_FULL, tally_text
@@ -9,7 +10,9 @@ from textassay._numba.provenance import find_provenance
 from textassay._numba.records import FINE, REASONS, TOO_LONG, parse_record, read_row, write_id, write_text
 
 STAGES = ("decompress", "json", "words", "signals", "histogram")
-_WORDS, _SIGNALS, _HISTOGRAM = 2, 3, 4
+_WORDS, SIGNALS, _HISTOGRAM = 2, 3, 4
+GATHER = -1
+"""Instead of a stage: only copies the texts to work.gathered; DOCUMENTS and TEXT_BYTES count them."""
 
 # What a scan of a file keeps in one int64 array: where it is, what it has in hand, what it has counted.
 # BASE: offset in the stream of the block's first byte; FILE: its number among the inputs.
@@ -43,7 +46,10 @@ def is_blank(block, begin, end):
 def _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state):
     """The text of the record just parsed, as far as `stage` says; returns as `tally_text`."""
     size, replaced = write_text(block, fields, work.text)
-    if stage < _SIGNALS:
+    if stage == GATHER:
+        copy_bytes(work.gathered, state[TEXT_BYTES], work.text, 0, size)
+        work.gathered_ends[state[DOCUMENTS]] = state[TEXT_BYTES] + size
+    if stage < SIGNALS:
         state[TEXT_BYTES] += size
         if stage == _WORDS:
             state[WORDS] += mark_words(choice, work, size)
@@ -88,7 +94,7 @@ def _handle_record(block, begin, size, fields, rules, choice, work, batch, batch
     status = _handle_text(block, fields, choice, work, batch, batch_tokens, stage, rows, state)
     if status != DONE and status != BATCH_FULL:
         return status
-    if stage >= _SIGNALS:
+    if stage >= SIGNALS:
         if rules.is_on:
             _note_provenance(block, fields, rules, choice.detector, work.text, rows, state)
         _finish_row(block, state[BASE] + begin, fields, rows, state)

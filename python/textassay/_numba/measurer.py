@@ -1,6 +1,8 @@
 """Measurer: texts in memory. And the tally that it shares with a scan: document rows out, batches into a profile."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +33,12 @@ from textassay._numba.documents import (
     ensure_more_types,
     measure_text,
     new_work,
+    with_codes,
 )
 from textassay._numba.fingerprints import LINE_BITS, append_fingerprints, find_fingerprints, first_of_each
 from textassay._numba.histogram import copy_bytes
 from textassay._numba.jit import kernel
+from textassay._numba.lanes import PADDING
 from textassay._numba.ngram_runs import append_ngrams, append_words, combined
 from textassay._numba.profile import ProfileState, count_batch, count_documents, count_provenance
 from textassay._numba.sorted_runs import SortedRuns
@@ -77,6 +81,7 @@ def tally_text(choice, work, size, integers, floats, row, batch, batch_tokens):
         found = find_fingerprints(work.table, work.ids, integers[row, N_TOKENS], work.slots)
         document = work.file[0] << LINE_BITS | np.uint64(integers[row, LINE])
         append_fingerprints(work.slots, found, document, work.fingerprints, work.fingerprint_fill)
+    work.code_at[0] += 1
     if batch_tokens and added == FULL:
         return BATCH_FULL
     return DONE
@@ -135,18 +140,36 @@ class Tally:
         met: np.ndarray | None = None,
         detector: Detector | None = None,
         keeps_words: bool = False,
+        encoder: Any = None,
     ) -> None:
         """`runs`: of 3-grams and of fingerprints."""
         if not 1 <= batch_tokens <= MAX_BATCH_TOKENS:
             raise ValueError(f"batch_tokens: wanted 1 to 2^25, got {batch_tokens}")
         self.signals = tuple(signals)
         self.batch_tokens = int(batch_tokens)
-        self.choice = choose(self.signals, tokens, markers, anchor, runs is not None, met, detector, keeps_words)
+        self.choice = choose(
+            self.signals, tokens, markers, anchor, runs is not None, met, detector, keeps_words, encoder is not None
+        )
+        self.encoder = encoder
         self._runs = runs
+        self._max_types = max_types
         self.profile = ProfileState(self.signals, max_types)
         self.work = new_work(1 << 16)
         self.batch = new_batch()
         self._closed: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def encode(self, texts: list[str]) -> None:
+        """The texts that come next, where tokens are ids."""
+        self.work = with_codes(self.work, self.encoder.encode(texts), len(texts))
+
+    def make_room_to_gather(self, size: int, n_texts: int) -> None:
+        gathered = np.empty(size + PADDING, np.uint8)
+        self.work = self.work._replace(gathered=gathered, gathered_ends=np.empty(n_texts, np.int64))
+
+    def encode_gathered(self, n_texts: int) -> None:
+        """The first `n_texts` that were gathered are those that come next."""
+        ends = self.work.gathered_ends[:n_texts].tolist()
+        self.encode([self.work.gathered[begin:end].tobytes().decode() for begin, end in pairwise([0, *ends])])
 
     def answer(self, status: int, size: int = 0) -> None:
         """Does what a loop has asked for; `size`: of the text that NEEDS_TEXT_ROOM."""
@@ -181,10 +204,15 @@ class Tally:
             _write_rest(self.work.ngrams, self.work.ngram_fill, self._runs[0], combined)
             _write_rest(self.work.fingerprints, self.work.fingerprint_fill, self._runs[1], first_of_each)
 
-    def begin_file(self, number: int = 0) -> None:
-        """Batches are counted within a file."""
+    def begin_file(self, number: int = 0, batch: int = 0, first_document: int = 0) -> None:
+        """Batches are counted within a file, from `batch` on."""
         self.work.file[0] = number
-        begin_batch(self.batch, 0, 0)
+        begin_batch(self.batch, batch, first_document)
+
+    def take_profile(self) -> ProfileState:
+        """What was counted since the last call."""
+        taken, self.profile = self.profile, ProfileState(self.signals, self._max_types)
+        return taken
 
     def close_batch(self) -> None:
         """Where the batch holds a document; otherwise there is none."""
@@ -247,8 +275,11 @@ class Measurer:
         batch_tokens: int = 1 << 20,
         max_types: int = 1 << 24,
         threads: int = 1,
+        encoder: Any = None,
     ) -> None:
-        self._tally = Tally(signals, tokens, markers, batch_tokens, max_types, anchor, detector=detector)
+        self._tally = Tally(
+            signals, tokens, markers, batch_tokens, max_types, anchor, detector=detector, encoder=encoder
+        )
         self._batches: list[Batches] = []
         self._tally.begin_file()
 
@@ -273,6 +304,8 @@ class Measurer:
         index, byte = _find_invalid_text(tally.work.text, data, offsets)
         if index >= 0:
             raise ValueError(f"text {index}, byte {byte}: wanted valid UTF-8")
+        if tally.encoder is not None:
+            tally.encode([data[begin:end].tobytes().decode() for begin, end in pairwise(offsets.tolist())])
         n_texts = max(0, len(offsets) - 1)
         integers = np.zeros((n_texts, len(INTEGER_COLUMNS)), np.int64)
         floats = np.empty((n_texts, len(FLOAT_COLUMNS)), np.float64)

@@ -22,8 +22,8 @@ MAX_DEPTH = 1024
 MAX_PATHS = 64
 
 _OBJECT, _ARRAY = 0, 1
-# What was found at the end of a path. VERBATIM: text as it is, of a row.
-ABSENT, _STRING, _INTEGER, _OTHER, VERBATIM = range(5)
+# What was found at the end of a path. Of a row all text stands there verbatim.
+_ABSENT, _STRING, _INTEGER, _OTHER, _VERBATIM = range(5)
 _KIND, _BEGIN, _END = range(3)
 _VALUE, _KEY, _AFTER_VALUE = range(3)
 
@@ -297,7 +297,7 @@ def _begin_paths(fields):
     for path in range(len(fields.open_at)):
         fields.open_at[path] = 1 if fields.paths[path + 1] > fields.paths[path] else 0
         fields.matched[path] = 0
-        fields.found[path, _KIND] = ABSENT
+        fields.found[path, _KIND] = _ABSENT
 
 
 @kernel
@@ -439,7 +439,7 @@ def parse_record(line, begin, end, fields):
         return reason
     present, strings = 0, 0
     for path in range(fields.n_texts):
-        present += fields.found[path, _KIND] != ABSENT
+        present += fields.found[path, _KIND] != _ABSENT
         strings += fields.found[path, _KIND] == _STRING
     if present == 0:
         return NO_TEXT_FIELD
@@ -458,7 +458,7 @@ def _write_string(line, fields, path, target, at):
 
 @inlined
 def _has_string(fields, path):
-    return fields.found[path, _KIND] == _STRING or fields.found[path, _KIND] == VERBATIM
+    return fields.found[path, _KIND] == _STRING or fields.found[path, _KIND] == _VERBATIM
 
 
 @kernel
@@ -484,7 +484,7 @@ def read_row(data, cells, row, fields):
     size, present, reason = 0, 0, FINE
     for path in range(len(fields.open_at)):
         begin, end = cells[row, path, 0], cells[row, path, 1]
-        fields.found[path, _KIND] = ABSENT if begin < 0 else VERBATIM
+        fields.found[path, _KIND] = _ABSENT if begin < 0 else _VERBATIM
         fields.found[path, _BEGIN] = begin
         fields.found[path, _END] = end
         if begin >= 0 and first_invalid(data, begin, end) >= 0:
@@ -535,7 +535,7 @@ def write_value(line, fields, field, target):
     kind, begin, end = fields.found[path, _KIND], fields.found[path, _BEGIN], fields.found[path, _END]
     if _has_string(fields, path):
         return _write_string(line, fields, path, target, 0)[0]
-    if kind == ABSENT or begin == end or byte_at(line, begin) == _N:
+    if kind == _ABSENT or begin == end or byte_at(line, begin) == _N:
         return -1
     if kind == _INTEGER and end - begin == 2 and byte_at(line, begin + 1) == _ZERO:  # -0
         begin += byte_at(line, begin) == _MINUS

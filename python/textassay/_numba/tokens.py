@@ -29,7 +29,7 @@ from textassay._numba.segmentation import find_words, padded
 from textassay._numba.unicode_tables import CODE_POINTS, FOLDS, load_tables
 from textassay._numba.utf8 import decode, encode
 
-WORD, BYTE, CHAR, BIGRAM = range(4)
+WORD, BYTE, CHAR, BIGRAM, ID = range(5)
 TOKEN_KINDS = {"word": WORD, "byte": BYTE, "char": CHAR, "bigram": BIGRAM}
 
 WINDOW = 100
@@ -182,6 +182,38 @@ def intern_units(text, size, by_code_point, table, units, ids, tail):
 def forget_units(table, units):
     for row in range(table.fill[0]):
         units[table.rows[row, MARKER]] = 0
+
+
+@inlined
+def _write_decimal(number, target):
+    """Returns how many digits there are."""
+    length, rest = 1, number // 10
+    while rest:
+        length += 1
+        rest //= 10
+    for place in range(length - 1, -1, -1):
+        target[place] = 48 + number % 10
+        number //= 10
+    return length
+
+
+@kernel
+def intern_ids(codes, begin, end, folded, table, ids, tail):
+    """As `intern_words` for codes[begin:end]: an id is the token of its decimal digits."""
+    mask = np.uint64(len(table.slots) - 1)
+    distances = 0
+    for position in range(end - begin):
+        length = _write_decimal(np.int64(codes[begin + position]), folded)
+        key = first_bytes(load64(folded, 0), length)
+        hashed = hash_bytes(table.seed, folded, 0, length)
+        row = find(table, mask, hashed, key, folded, 0, length)
+        if row < 0:
+            if not has_room(table, 1, length):
+                return NO_ROOM
+            row = insert(table, -1 - row, hashed, key, folded, 0, length)
+        ids[position] = row
+        distances += _count_occurrence(table, row, position, tail)
+    return distances
 
 
 @kernel

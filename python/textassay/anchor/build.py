@@ -27,7 +27,7 @@ from textassay.inputs import resolve_inputs
 from textassay.lexicon import default_lexicon
 from textassay.parquet import sources_of
 from textassay.scan_settings import MAX_RECORD_BYTES, MAX_WINDOW_LOG, check_settings
-from textassay.scanning import Progress, ScanResult, drain, scan_files, stop
+from textassay.scanning import Course, Progress, ScanResult, drain, scan_files, stop
 from textassay.suspects import Suspects
 
 MIN_COUNT = 2
@@ -80,7 +80,7 @@ def build_anchor(
             if any(file.size is None for file in files):
                 raise UsageError("an anchor is built in two passes: wanted files, found a pipe")
             settings = check_settings(signals=signals, detector=looking, **reading)
-            result = scan_files(files, settings, on_progress=on_progress)
+            result = scan_files(files, settings, course=Course(on_progress))
             vocabulary = vocabulary_of(result.profile, min_count, tail_mass)
             suspects = None if looking is None else Suspects(looking, SUSPECTS_KEPT)
             _count_ngrams(result, vocabulary, folder, fields, used_threads, memory, suspects)

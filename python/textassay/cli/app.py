@@ -23,6 +23,7 @@ from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
 from textassay.cli.settings import CommandOptions, check_variables, load_settings, settings_file
 from textassay.cli.simulate import simulate
+from textassay.cli.status import status
 from textassay.cli.tail import tail
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(reported(scan))
+app.command()(reported(status))
 app.command()(reported(merge))
 app.command()(reported(calibrate))
 app.command()(reported(compare))

@@ -5,9 +5,10 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from types import FrameType
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Self
 
 import typer
 
@@ -65,6 +66,38 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
                     raise _exit_for(error) from None
 
     return run
+
+
+class StopRequest:
+    """While it is open, the first SIGINT, SIGTERM or SIGUSR1 makes it true, so that what runs can end in order; a second one of
+    the first two interrupts at once. A scheduler sends SIGUSR1 before it takes the machine away.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            with suppress(ValueError):  # not the main thread
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        return self._number is not None
+
+    @property
+    def exit_code(self) -> int:
+        return INTERRUPTED if self._number == signal.SIGINT else TERMINATED
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._number is not None and number != signal.SIGUSR1:
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        self._number = self._number or number
 
 
 def _exit_for(error: BaseException) -> BaseException:

@@ -70,7 +70,9 @@ TextFields = Annotated[
 ]
 IdField = Annotated[str, option("id-field", "Field of the document's id.")]
 Signals = Annotated[str, option("signals", "Document signals: default, all, names, -name to leave one out.")]
-Tokens = Annotated[str, option("tokens", "What is counted: word, byte, char or bigram (two words).")]
+Tokens = Annotated[
+    str, option("tokens", "What is counted: word, byte, char, bigram (two words), or bpe, the ids of a tokenizer.")
+]
 Threads = Annotated[
     int | None, option("threads", "Threads; the default is what this process may use.", "-j", min=1, show_default=False)
 ]

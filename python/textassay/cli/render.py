@@ -164,7 +164,8 @@ def token_line(corpus: Mapping[str, Any]) -> RenderableType:
     line = Text("Top      ", "bold")
     for entry in corpus["top"][:12]:
         share_of_all = f" {100 * entry['count'] / corpus['n_tokens']:.1f} %"
-        line.append(clean(entry["token"], 20).replace(" ", NO_BREAK)).append(share_of_all.replace(" ", NO_BREAK), NOTE)
+        shown = entry["token"] if entry.get("piece") is None else f"{entry['piece']} ({entry['token']})"
+        line.append(clean(shown, 20).replace(" ", NO_BREAK)).append(share_of_all.replace(" ", NO_BREAK), NOTE)
         line.append("   ")
     return line
 

@@ -1,13 +1,14 @@
 """`textassay scan`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textassay.cli.errors import DAMAGED, say
+from textassay.cli.errors import DAMAGED, INTERRUPTED, StopRequest, say
 from textassay.cli.merge import exit_if_incomplete
 from textassay.cli.metrics import MetricsLabels, MetricsTextfile, metrics_writer
 from textassay.cli.options import (
@@ -57,6 +58,9 @@ def scan(
     detector: DetectorOption = "default",
     fpr: FalsePositiveRate = None,
     tokens: Tokens = "word",
+    tokenizer: Annotated[
+        Path | None, option("tokenizer", "tokenizer.json, of which --tokens bpe counts the ids; needs the extra bpe.")
+    ] = None,
     batch_tokens: Annotated[str, option("batch-tokens", "Tokens that close a batch.")] = "1M",
     entropy_floor: Annotated[
         float | None, option("entropy-floor", "Bits per token; batches below it are held for review.")
@@ -87,6 +91,15 @@ def scan(
     ] = None,
     memory: Annotated[str | None, option("memory", "Memory of a Ray worker; the default is estimated.")] = None,
     malformed_budget: MalformedBudget = "0",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--restart", help="Go on with a scan that OUT holds and that has not ended, or begin anew."
+        ),
+    ] = True,
+    checkpoint_seconds: Annotated[
+        float, option("checkpoint-seconds", "Commit the state of the scan so often, besides every 64 files.")
+    ] = 60,
     metrics_textfile: MetricsTextfile = None,
     metrics_label: MetricsLabels = [],  # noqa: B006
     as_json: Json = False,
@@ -116,13 +129,16 @@ def scan(
         "max_record_bytes": parse_size("max-record-bytes", max_record_bytes),
         "max_window_log": parse_window(max_window),
         "threads": threads,
+        "tokenizer": tokenizer,
         "documents": documents,
         "bigrams": bigrams,
         "report": not no_report,
+        "restart": not resume,
+        "checkpoint_seconds": checkpoint_seconds,
     }
     division = Division(shard, engine, shards, address, None if memory is None else parse_size("memory", memory))
-    with ProgressLine(quiet or as_json) as progress:
-        done = division.scan(inputs, out, options | {"on_progress": progress})
+    with ProgressLine(quiet or as_json) as progress, StopRequest() as stop, _told(stop):
+        done = division.scan(inputs, out, options | {"on_progress": progress, "should_stop": stop})
     if done is None:
         sys.stdout.write("null\n" if as_json else "")
     else:
@@ -130,6 +146,20 @@ def scan(
         _print(done, as_json)
         exit_if_incomplete(done.summary)
         _exit_if_damaged(done.summary["inputs"], budget)
+
+
+@contextmanager
+def _told(stop: StopRequest) -> Iterator[None]:
+    """What became of a scan that was stopped, in a line and an exit code."""
+    from textassay.errors import ScanInterrupted
+
+    try:
+        yield
+    except ScanInterrupted as error:
+        what = "interrupted" if stop.exit_code == INTERRUPTED else "terminated"
+        kept = f"{error.out} holds the state, the same command goes on with it"
+        say(f"{what}; {'nothing was written' if error.out is None else kept}")
+        raise typer.Exit(stop.exit_code) from None
 
 
 def _print(done: "Scanned", as_json: bool) -> None:

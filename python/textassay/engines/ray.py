@@ -18,13 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from textassay.anchor import Anchor
-from textassay.errors import EngineError, FolderError, MissingPackageError, OutputError, TextassayError, UsageError
+from textassay.checkpoint import SECONDS
+from textassay.errors import (
+    EngineError,
+    FolderError,
+    MissingPackageError,
+    OutputError,
+    ScanInterrupted,
+    TextassayError,
+    UsageError,
+)
 from textassay.folder import PLAN, SHARDS, OutputFolder
 from textassay.inputs import Input, resolve_inputs
 from textassay.merging import added_up, commit_merged, expand_shards, merge_files, merge_levels, merged_summary
 from textassay.profile import Profile
 from textassay.scan_settings import ScanSettings, check_settings
-from textassay.scanning import Progress, scan_files
+from textassay.scanning import Course, Progress, scan_files
 from textassay.shards import Plan, PlanRecord, Shard, plan_settings
 
 try:
@@ -64,6 +73,9 @@ def scan(
     fan_in: int = FAN_IN,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    restart: bool = False,
+    checkpoint_seconds: float | None = SECONDS,
+    should_stop: Callable[[], bool] | None = None,
     **options: Any,
 ) -> tuple[Profile, dict[str, Any]]:
     """Scans what is not finished yet of `inputs`, adds all shards up, and leaves the sum in `out`, too. The profile is that of
@@ -72,7 +84,8 @@ def scan(
     `address` is that of a cluster, as "auto"; without one, it is RAY_ADDRESS or a Ray that is started here, unless Ray is
     initialised already. A worker has `threads` (up to 8 by default) and declares that many CPUs, and `memory` bytes, which are
     estimated from the settings by default. `shards` is four for each worker by default, and what it was in an earlier run
-    into `out`. At most `fan_in` profiles are added up by one task. Other `options` are those of `scan`; paths among them, the
+    into `out`. At most `fan_in` profiles are added up by one task. `restart` is for shards that have been begun, which another
+    worker otherwise goes on with. Other `options` are those of `scan`; paths among them, the
     inputs and `out` must mean the same on all nodes.
 
     Shards of workers that die are scanned again, and those that fail with what may pass; after four attempts, or after any
@@ -92,11 +105,14 @@ def scan(
         plan.claim(out)
         folder = OutputFolder(out, beside_shards=True)
         try:
-            crew = _Crew(plan, folder.path.absolute(), given | {"documents": settings.documents}, declared, most)
+            course = Course(None, restart, checkpoint_seconds)
+            crew = _Crew(
+                plan, folder.path.absolute(), given | {"documents": settings.documents}, course, declared, most
+            )
             scratch = folder.partial.absolute() / "sums"
             scratch.mkdir()
             try:
-                crew.scan_all(on_progress)
+                crew.scan_all(on_progress, should_stop)
                 sums = crew.hand_over(scratch)
             finally:
                 crew.dismiss()
@@ -118,8 +134,9 @@ def worker_memory(settings: ScanSettings) -> int:
 class Worker:
     """What runs on a node. It answers an error that it knows with a `Failure`, since not every exception survives the way."""
 
-    def __init__(self, options: Mapping[str, Any], described: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], course: Course, described: Mapping[str, Any]) -> None:
         self._options = dict(options)
+        self._course = course
         self._described = dict(described)
         self._settings: ScanSettings | None = None
         self._sum: Profile | None = None
@@ -134,7 +151,7 @@ class Worker:
                 self._settings = check_settings(**self._options)
             if self._settings.described() != self._described:
                 return _failure("settings are not what they are for the driver: wanted one textassay everywhere", False)
-            result = scan_files(shard.files, self._settings, out / SHARDS / shard.name)
+            result = scan_files(shard.files, self._settings, out / SHARDS / shard.name, self._course)
         except (TextassayError, OSError) as error:
             return _failure(str(error), is_transient(error))
         if self._sum is None:
@@ -166,9 +183,10 @@ class _Crew:
     """The workers, what each is doing, and the shards whose profiles it holds."""
 
     def __init__(
-        self, plan: Plan, out: Path, options: Mapping[str, Any], declared: Mapping[str, Any], most: int
+        self, plan: Plan, out: Path, options: Mapping[str, Any], course: Course, declared: Mapping[str, Any], most: int
     ) -> None:
-        self._plan, self._out, self._options, self._declared, self._most = plan, out, options, declared, most
+        self._plan, self._out, self._declared, self._most = plan, out, declared, most
+        self._instructions = options, course, plan.settings.described()
         records = plan.record.shards
         unfinished = [shard for shard in plan.shards if not records[shard.index].is_finished(out)]
         self._n_files, self._volume = sum(one.files for one in records), sum(one.bytes for one in records)
@@ -179,11 +197,13 @@ class _Crew:
         self._held: dict[Any, list[Shard]] = {}
         self._counts = {"bytes": 0, "documents": 0}
 
-    def scan_all(self, on_progress: Callable[[Progress], None] | None) -> None:
+    def scan_all(self, on_progress: Callable[[Progress], None] | None, should_stop: Callable[[], bool] | None) -> None:
         self._tell(on_progress)
         while self._waiting or self._busy:
             while self._waiting and len(self._busy) < self._most:
                 self._start(self._waiting.popleft(), self._idle() or self._hire())
+            if should_stop is not None and should_stop():
+                raise ScanInterrupted(self._out)
             ready, _ = ray.wait(list(self._busy), timeout=1.0)
             for reference in ready:
                 self._take(reference)
@@ -215,7 +235,7 @@ class _Crew:
         return next((worker for worker in self._held if worker not in busy), None)
 
     def _hire(self) -> Any:
-        worker = ray.remote(Worker).options(**self._declared).remote(self._options, self._plan.settings.described())
+        worker = ray.remote(Worker).options(**self._declared).remote(*self._instructions)
         self._held[worker] = []
         return worker
 
@@ -320,7 +340,7 @@ def _portable(options: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(options)
     if isinstance(found.get("anchor"), Anchor):
         found["anchor"] = found["anchor"].path
-    for name in ("anchor", "provenance", "detector"):
+    for name in ("anchor", "provenance", "detector", "tokenizer"):
         value = found.get(name)
         if isinstance(value, PathLike) or (isinstance(value, str) and value != "default"):
             found[name] = os.path.abspath(value)
