@@ -384,7 +384,7 @@ TOML_ATTACKS = {
     "key twice": "a = 1\na = 2",
     "half a character": 'a = "\\ud800"',
     "control character": 'a = "\x1b"',
-    "unknown key": ESCAPE[:0] + '"\\u001b]0;owned\\u0007" = 1',
+    "unknown key": '"\\u001b]0;owned\\u0007" = 1',
     "table for a value": "[mode]\n[default]\n[signals]\nx = 1\n[max_synthetic]",
     "not closed": 'a = """' + '\\"' * 200_000,
     "16 MiB": "#" * (16 << 20),
@@ -575,7 +575,7 @@ HOSTILE_NAMES = [
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_no_name_in_a_manifest_leads_outside(name, good, stage):
+def test_no_name_in_a_manifest_leads_outside(name, stage):
     folder = stage(FORMATS[0])
     manifest = json.loads((folder / "out/manifest.json").read_bytes())
     manifest["inputs"][0]["documents"] = name
