@@ -263,8 +263,9 @@ def _filtered(folder: Path, scanned: str = "out") -> None:
 
 def _gone_on(folder: Path) -> None:
     """The status of a scan that was stopped, and the scan."""
-    scan_status(folder / "stopped")
-    ta.scan((folder / "origin").read_text(), folder / "stopped", threads=1)
+    out = shutil.copytree(folder / "stopped", folder / "new" / "stopped")
+    scan_status(out)
+    ta.scan((folder / "origin").read_text(), out, threads=1)
 
 
 def _tokenized(folder: Path) -> None:
