@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from textassay import _backend
 from textassay.detector_items import BUCKETS, feature_buckets, item_key, item_keys, items
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.lexicon import default_lexicon
 from textassay.signals import bins_of
 from textassay.texts import chunks_of
@@ -164,7 +164,7 @@ class Detector:
             with folder.joinpath(WEIGHTS_FILE).open("rb") as file:
                 weights = file.read(2 * BUCKETS + 1)
         except OSError as error:
-            raise UsageError(f"cannot read the detector {name}: {error}") from error
+            raise UsageError(f"cannot read the detector {name}: {reason_of(error)}") from error
         return ModelReader(name).read(model, weights)
 
     def at(self, fpr: float) -> "Detector":

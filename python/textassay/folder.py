@@ -59,6 +59,7 @@ class Layout:
 SCAN_LAYOUT = Layout(OURS, MANIFEST, MANIFEST_SCHEMA)
 
 PARTIAL = ".partial"
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")
 LOCK = "lock"
 STATE = "state.json"
 """In PARTIAL: what there lies is a scan that has not ended (`checkpoint`)."""
@@ -203,6 +204,8 @@ _ACTING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\uf
 
 
 def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
+    if len(path.parts) > 1 and _SCHEME.fullmatch(path.parts[0]):  # a path holds s3://bucket as s3:/bucket
+        raise FolderError(f"{path} looks like the address of a store; results go to a folder of a file system")
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path} is a file; wanted a folder, new, empty, or with the results of an earlier run")
     present = set(os.listdir(path)) if path.exists() else set()

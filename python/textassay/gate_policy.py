@@ -337,7 +337,8 @@ class _Table:
         """`min` and `max`, of which one at least is there."""
         least, most = self.number("min"), self.number("max")
         if least is None and most is None:
-            raise UsageError(f"{self._where}: wanted min or max, found neither")
+            found = ", ".join(map(_short, self._values)) or "neither"
+            raise UsageError(f"{self._where}: wanted min or max, found {found}")
         if least is not None and most is not None and least > most:
             raise UsageError(f"{self._where}: min={least:g} is above max={most:g}: nothing could pass")
         return {"min": least, "max": most}

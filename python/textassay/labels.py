@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.atomic import replacing
-from textassay.errors import InputError, OutputError, UsageError
+from textassay.errors import InputError, OutputError, UsageError, reason_of
 from textassay.predicates import Predicate, parse_predicate
 from textassay.sampling import MAX_SAMPLE, SCHEMA
 from textassay.stratified import Agreement, Estimate, LabelledStratum, agreement, estimate_ratio
@@ -60,7 +60,8 @@ def take_labels(
         _fill_in(items, label_field, sheet)
     labels = [_label_of(item, label_field, reviewed) for item in items]
     if not any(label is not None for label in labels):
-        raise UsageError(f"{fspath(reviewed)}: no item has a label in {label_field!r}")
+        place = fspath(reviewed) if sheet is None else fspath(sheet)
+        raise UsageError(f"{place}: no item has a label in {label_field!r}: fill in human, synthetic or unsure")
     text = predicted if predicted is not None else _default_predicate(items)
     marks = _marked(items, None if text is None else parse_predicate(text))
     second = [_label_of(item, second_field, reviewed) if second_field else None for item in items]
@@ -254,7 +255,7 @@ def _fill_in(items: Sequence[dict[str, Any]], field: str, path: str | PathLike[s
                 seen.add(number)
                 by_number[number][field] = row[field]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {fspath(path)}: {error}") from error
+        raise InputError(f"cannot read {fspath(path)}: {reason_of(error)}") from error
     finally:
         csv.field_size_limit(limit_before)
 

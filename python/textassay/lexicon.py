@@ -7,7 +7,7 @@ from importlib.resources import files
 from os import PathLike
 
 from textassay import _backend
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.untrusted import read_bytes
 
 DEFAULT = "markers-en.txt"
@@ -40,7 +40,7 @@ def load_lexicon(path: str | PathLike[str]) -> Lexicon:
     try:
         text = read_bytes(path, LONGEST).decode("utf-8")
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the marker lexicon {path}: {error}") from error
+        raise UsageError(f"cannot read the marker lexicon {path}: {reason_of(error)}") from error
     return parse_lexicon(text, str(path))
 
 

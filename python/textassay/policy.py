@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from os import PathLike, fspath
 from typing import Any
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.untrusted import read_toml
 
 
@@ -14,7 +14,7 @@ def read_policy(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         return read_toml(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the policy {fspath(path)}: {error}") from error
+        raise UsageError(f"cannot read the policy {fspath(path)}: {reason_of(error)}") from error
 
 
 def read_section(path: str | PathLike[str], section: str, others: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.fields import parse_field
 from textassay.patterns import Automaton, PatternError, compile_pattern, join_tables
 from textassay.untrusted import LONGEST_TOML, parse_toml, read_bytes
@@ -104,7 +104,7 @@ class ProvenanceRules:
         try:
             text = read_bytes(path, LONGEST_TOML).decode("utf-8")
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read the provenance rules {fspath(path)}: {error}") from error
+            raise UsageError(f"cannot read the provenance rules {fspath(path)}: {reason_of(error)}") from error
         return cls.parse(text, fspath(path))
 
     @classmethod

@@ -59,6 +59,8 @@ class _Reader:
         else:
             into[0].check_same(configuration)
             state = into[1]
+            if beyond := tap.sum_beyond_limit(state.totals(), header["totals"]):
+                raise self._fail(f"wanted counts that add up to less than 2^63, found {beyond}")
         self._signals(header, configuration, state)
         self._guarded(state.add_totals, header["totals"])
         exact = self._types(header, state)
@@ -428,7 +430,7 @@ _SUMS = {"bins": _NUMBER, "nulls": _NUMBER, "sum": _INTEGER, "sum_squares": _INT
 def _is(value: Any, wanted: str) -> bool:
     whole = isinstance(value, int) and not isinstance(value, bool)
     return {
-        _NUMBER: whole and 0 <= value < 1 << 63,
+        _NUMBER: whole and 0 <= value < tap.COUNT_LIMIT,
         _INTEGER: whole and abs(value) < 1 << 127,
         "a string": isinstance(value, str),
         "a list": isinstance(value, list),

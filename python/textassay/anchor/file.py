@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from textassay.errors import AnchorError
+from textassay.errors import AnchorError, reason_of
 from textassay.untrusted import parse_json
 from textassay.versions import newer
 
@@ -92,8 +92,10 @@ class AnchorFile:
         self.path = path
         try:
             self._data = np.memmap(path, np.uint8, "r")
+        except FileNotFoundError as error:
+            raise AnchorError(path, "no such anchor; textassay anchor build makes one") from error
         except (OSError, ValueError) as error:
-            raise AnchorError(path, f"cannot be mapped: {getattr(error, 'strerror', None) or error}") from error
+            raise AnchorError(path, f"cannot be mapped: {reason_of(error)}") from error
         text = self._header_text()
         self.digest = hashlib.blake2b(text, digest_size=_DIGEST_SIZE).hexdigest()
         try:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.untrusted import read_toml
 
 OWN_FILE = "textassay.toml"
@@ -100,4 +100,4 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return read_toml(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the settings in {os.fspath(path)}: {error}") from error
+        raise UsageError(f"cannot read the settings in {os.fspath(path)}: {reason_of(error)}") from error
