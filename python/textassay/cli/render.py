@@ -1,7 +1,9 @@
 """The terminal view of a summary."""
 
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +45,21 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
 
 
 def console() -> Console:
-    # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
-    return Console(highlight=False)
+    # No highlighting: it would colour digits inside corpus text. No markup: a name may hold [red]. `soft_wrap` off keeps tables whole.
+    return Console(highlight=False, markup=False, emoji=False, file=cast(IO[str], _Lines()))
+
+
+class _Lines:
+    """Stdout, but where a line would begin with ::, as commands to a workflow of GitHub do: wrapping may put any text there."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(_COMMAND.sub(r"\1\\x3a:", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
+
+
+_COMMAND = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
 
 
 def headline(summary: Mapping[str, Any]) -> RenderableType:
