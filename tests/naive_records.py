@@ -151,7 +151,7 @@ def read(
         line = whole.removesuffix(b"\n").removesuffix(b"\r") if end >= 0 else whole
         reason = ""
         if end < 0 and damaged:
-            reason = "cut_off"
+            reason = "cut_off" if len(line) <= max_record_bytes + 1 else "too_long"
         elif len(line) > max_record_bytes:
             reason = "too_long"
         elif not whole.strip(b" \t\r\n"):

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,12 +14,15 @@ from typing import Any, BinaryIO
 
 from textassay.atomic import sync_folder
 from textassay.errors import FolderError, OutputError
+from textassay.untrusted import parse_json, read_bytes
 
 MANIFEST, SUMMARY, PROFILE = "manifest.json", "summary.json", "profile.tap"
 ERRORS, REPORT = "errors.jsonl", "report.html"
 COMPARISON, SIMULATION = "comparison.json", "simulation.json"
 BATCHES_PARQUET, BATCHES_JSON = "batches.parquet", "batches.jsonl.zst"
 MANIFEST_SCHEMA = "textassay.manifest/1"
+LONGEST_JSON = 1 << 30
+"""Bytes of a manifest or summary that is read: of a million inputs about half of it."""
 BIGRAMS = "bigrams.tap"
 PLAN = "plan.json"
 PLAN_SCHEMA = "textassay.plan/1"
@@ -55,6 +59,7 @@ class Layout:
 SCAN_LAYOUT = Layout(OURS, MANIFEST, MANIFEST_SCHEMA)
 
 PARTIAL = ".partial"
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")
 LOCK = "lock"
 STATE = "state.json"
 """In PARTIAL: what there lies is a scan that has not ended (`checkpoint`)."""
@@ -85,6 +90,9 @@ class OutputFolder:
         self._committing = False
         try:
             _refuse_foreign(self.path, layout, beside_shards)
+            if self.partial.is_symlink():
+                # What it leads to would be emptied.
+                raise FolderError(f"{self.partial} is a symbolic link; wanted a folder of ours, or none")
             self.partial.mkdir(parents=True, exist_ok=True)
             self._lock: int | None = _locked(self.partial / LOCK, self.path)
             try:
@@ -99,6 +107,7 @@ class OutputFolder:
         if not self.holds_unfinished:
             _clear(self.partial)
         elif keeps_unfinished:
+            _refuse_links(self.partial)
             self._take_back()
         else:
             raise FolderError(f"{self.path} holds a scan that has not ended: go on with it, or remove {self.partial}")
@@ -145,11 +154,16 @@ class OutputFolder:
         if not marker.exists():
             return
         try:
-            moved = json.loads(marker.read_bytes())
+            moved = parse_json(read_bytes(marker, LONGEST_JSON, is_named=False))
         except ValueError:  # cut short itself: nothing had been moved
             moved = []
         for name in self._layout.names:
-            if name in moved and (self.path / name).exists() and not (self.partial / name).exists():
+            if (
+                isinstance(moved, list)
+                and name in moved
+                and (self.path / name).exists()
+                and not (self.partial / name).exists()
+            ):
                 (self.path / name).rename(self.partial / name)
         sync_folder(self.partial)
         marker.unlink()
@@ -179,11 +193,19 @@ class OutputFolder:
 
 
 def json_text(value: Any) -> str:
-    """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN. Characters that would act on a terminal, or
+    turn a line's direction, are escaped.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+_ACTING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
+    if len(path.parts) > 1 and _SCHEME.fullmatch(path.parts[0]):  # a path holds s3://bucket as s3:/bucket
+        raise FolderError(f"{path} looks like the address of a store; results go to a folder of a file system")
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path} is a file; wanted a folder, new, empty, or with the results of an earlier run")
     present = set(os.listdir(path)) if path.exists() else set()
@@ -196,16 +218,24 @@ def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")
 
 
+def _refuse_links(partial: Path) -> None:
+    """What a scan goes on with is written to, and cut to the lengths that its state names."""
+    for place, folders, names in os.walk(partial):
+        for name in (*folders, *names):
+            if (Path(place) / name).is_symlink():
+                raise FolderError(f"{Path(place) / name} is a symbolic link; --restart begins anew")
+
+
 def _is_ours(path: Path, layout: Layout) -> bool:
     try:
-        content = json.loads((path / layout.manifest).read_bytes())
+        content = parse_json(read_bytes(path / layout.manifest, LONGEST_JSON, is_named=False))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("schema") == layout.schema
 
 
 def _locked(lock: Path, path: Path) -> int:
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

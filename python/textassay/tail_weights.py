@@ -1,6 +1,5 @@
 """Sampling weights that raise rare, but real text, from the rows that a scan with an anchor left (docs/tail.md)."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,12 +17,13 @@ from textassay.anchor.build import partial_folder
 from textassay.atomic import sync_folder
 from textassay.documents import ZstdLines
 from textassay.errors import FolderError, OutputError, UsageError
-from textassay.folder import json_text
+from textassay.folder import LONGEST_JSON, json_text
 from textassay.profile import Profile
 from textassay.provenance import LABELS, SYNTHETIC
 from textassay.scan_folder import ScanFolder, ScannedInput
 from textassay.signals import OctaveBins, bins_of, is_integer
 from textassay.table import Table
+from textassay.untrusted import parse_json, read_bytes
 
 SCHEMA = "textassay.tail-weights/1"
 SUMMARY = "summary.json"
@@ -196,7 +196,9 @@ def weigh_documents(
     assert used is not None
     folder = ScanFolder(scanned)
     if folder.settings.get("anchor") != used.digest:
-        raise UsageError(f"{folder.path}: not scanned with the anchor {used.path}")
+        raise UsageError(
+            f"{folder.path}: not scanned with the anchor {used.path}; scan it again with --anchor {used.path}"
+        )
     kinds = folder.column_kinds()
     if missing := [name for name in _NEEDED if name not in kinds]:
         raise UsageError(f"{folder.path}: the scan has no {', '.join(missing)}: scan with --anchor and these signals")
@@ -387,7 +389,7 @@ def _replaced_folder(out: Path) -> Iterator[Path]:
 
 def _is_ours(summary: Path) -> bool:
     try:
-        content = json.loads(summary.read_bytes())
+        content = parse_json(read_bytes(summary, LONGEST_JSON, is_named=False))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("schema") == SCHEMA

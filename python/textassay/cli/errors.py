@@ -21,6 +21,7 @@ from textassay.errors import (
     ProfileError,
     UsageError,
 )
+from textassay.formatting import clean
 
 FINE, GATE_FAILED, USAGE, DAMAGED, INTERNAL, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 130, 143
 
@@ -41,9 +42,12 @@ class Terminated(BaseException):
     """SIGTERM came."""
 
 
+LONGEST_MESSAGE = 4000
+
+
 def say(message: str) -> None:
-    """One line for a person, on stderr."""
-    print(f"textassay: {message}", file=sys.stderr)
+    """One line for a person, on stderr. It may hold names of files and what stands in them: nothing in it acts on a terminal."""
+    print(f"textassay: {clean(message, LONGEST_MESSAGE)}", file=sys.stderr)
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -114,7 +118,8 @@ def _exit_for(error: BaseException) -> BaseException:
     # Usage errors and exits of typer itself are no bugs; typer knows what to do with them.
     if isinstance(error, (typer.Exit, typer.Abort, SystemExit)) or hasattr(error, "exit_code"):
         return error
-    traceback.print_exception(error)
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        print(clean(line, LONGEST_MESSAGE), file=sys.stderr)
     say("this is a bug in textassay; please report it with the lines above")
     return typer.Exit(INTERNAL)
 
