@@ -163,14 +163,14 @@ class Detector:
 
     @classmethod
     def _read(cls, folder: Traversable, name: str) -> "Detector":
-        try:
-            with folder.joinpath(MODEL_FILE).open("rb") as file:
-                model = file.read(MODEL_LIMIT + 1)
-            with folder.joinpath(WEIGHTS_FILE).open("rb") as file:
-                weights = file.read(2 * BUCKETS + 1)
-        except OSError as error:
-            raise UsageError(f"cannot read the detector {name}: {reason_of(error)}") from error
-        return ModelReader(name).read(model, weights)
+        def content(file_name: str, limit: int) -> bytes:
+            try:
+                with folder.joinpath(file_name).open("rb") as file:
+                    return file.read(limit + 1)
+            except OSError as error:
+                raise UsageError(f"cannot read the detector {name}: {file_name}: {reason_of(error)}") from error
+
+        return ModelReader(name).read(content(MODEL_FILE, MODEL_LIMIT), content(WEIGHTS_FILE, 2 * BUCKETS))
 
     def at(self, fpr: float) -> "Detector":
         """The same with verdicts at another of its rates. Raises `UsageError` where it has no thresholds for that."""
