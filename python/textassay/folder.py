@@ -4,12 +4,13 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 from textassay.atomic import sync_folder
 from textassay.errors import FolderError, OutputError
@@ -58,7 +59,8 @@ PARTIAL = ".partial"
 LOCK = "lock"
 STATE = "state.json"
 """In PARTIAL: what there lies is a scan that has not ended (`checkpoint`)."""
-COMMITTING = "committing.json"
+COMMITTING, OLD = "committing.json", "old"
+"""In PARTIAL, while results are put in place: which ones; and those that they take the place of."""
 
 
 class OutputFolder:
@@ -82,7 +84,6 @@ class OutputFolder:
         self.path = Path(path)
         self.partial = self.path / PARTIAL
         self._layout = layout
-        self._committing = False
         try:
             _refuse_foreign(self.path, layout, beside_shards)
             self.partial.mkdir(parents=True, exist_ok=True)
@@ -96,12 +97,18 @@ class OutputFolder:
             raise OutputError(f"cannot write to {self.path}: {error.strerror or error}") from error
 
     def _take_over(self, keeps_unfinished: bool) -> None:
-        if not self.holds_unfinished:
-            _clear(self.partial)
-        elif keeps_unfinished:
-            self._take_back()
-        else:
+        is_unfinished = self.holds_unfinished
+        if is_unfinished and not keeps_unfinished:
             raise FolderError(f"{self.path} holds a scan that has not ended: go on with it, or remove {self.partial}")
+        if is_unfinished or not self._has_committed():
+            self._take_back()
+        if not is_unfinished:
+            _clear(self.partial)
+
+    def _has_committed(self) -> bool:
+        """Whether all results are in place already: the manifest is taken away first, and put there last."""
+        manifest = self._layout.manifest
+        return (self.path / manifest).exists() and not (self.partial / manifest).exists()
 
     @property
     def holds_unfinished(self) -> bool:
@@ -110,6 +117,19 @@ class OutputFolder:
     def clear(self) -> None:
         """Begins anew."""
         _clear(self.partial)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After an exception leaves earlier results as they were; raises `OutputError` where it was one of the system."""
+        if error is None:
+            return
+        self.discard()
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write to {self.path}: {error.strerror or error}") from error
 
     @contextmanager
     def file(self, name: str) -> Iterator[BinaryIO]:
@@ -124,41 +144,62 @@ class OutputFolder:
             stream.write(json_text(value).encode())
 
     def commit(self) -> None:
-        """Puts the new results in the place of the old ones, the manifest last."""
-        self._committing = True
-        if self.holds_unfinished:
-            present = [name for name in self._layout.names if (self.partial / name).exists()]
-            self.write_json(COMMITTING, present)
+        """Puts the new results in the place of the old ones, the manifest last. Where that fails the old ones are put back."""
+        present = [name for name in self._layout.names if (self.partial / name).exists()]
+        self.write_json(COMMITTING, present)
         for folder, _, _ in os.walk(self.partial):
             sync_folder(Path(folder))
-        for name in (self._layout.manifest, *self._layout.names):
-            _remove(self.path / name)
-        for name in self._layout.names:
-            if (self.partial / name).exists():
-                (self.partial / name).rename(self.path / name)
+        try:
+            self._exchange(present)
+        except BaseException:
+            self._take_back()
+            raise
         self._release()
         sync_folder(self.path)
 
+    def _exchange(self, present: Sequence[str]) -> None:
+        old = self.partial / OLD
+        old.mkdir()
+        for name in (self._layout.manifest, *self._layout.names):
+            if os.path.lexists(self.path / name):
+                (self.path / name).rename(old / name)
+        for name in present:
+            (self.partial / name).rename(self.path / name)
+        sync_folder(self.path)
+
     def _take_back(self) -> None:
-        """Undoes a commit that was cut short: what had been put in place already belongs to the scan that goes on."""
-        marker = self.partial / COMMITTING
+        """Undoes a commit that was cut short: what had been put in place already belongs to the run that goes on, and what had
+        been there before is there again.
+        """
+        marker, old = self.partial / COMMITTING, self.partial / OLD
         if not marker.exists():
             return
+        names = self._layout.names
+        for name in self._moved(marker):
+            if os.path.lexists(self.path / name) and not (self.partial / name).exists():
+                (self.path / name).rename(self.partial / name)
+        if old.exists():
+            for name in (*names[:-1], self._layout.manifest):
+                if os.path.lexists(old / name):
+                    (old / name).rename(self.path / name)
+            old.rmdir()
+        sync_folder(self.path)
+        marker.unlink()
+        sync_folder(self.partial)
+
+    def _moved(self, marker: Path) -> list[str]:
+        """What a commit was about to put in place, the manifest first."""
         try:
             moved = json.loads(marker.read_bytes())
         except ValueError:  # cut short itself: nothing had been moved
-            moved = []
-        for name in self._layout.names:
-            if name in moved and (self.path / name).exists() and not (self.partial / name).exists():
-                (self.path / name).rename(self.partial / name)
-        sync_folder(self.partial)
-        marker.unlink()
+            return []
+        if not isinstance(moved, list) or not all(name in self._layout.names for name in moved):
+            raise FolderError(f"{self.path} holds what another command was putting there: run that one again")
+        return [name for name in reversed(self._layout.names) if name in moved]
 
     def discard(self) -> None:
-        """Leaves earlier results as they were, and a scan that can be gone on with. Once `commit` has begun all is left as it
-        is: then only a new run can mend it.
-        """
-        if self._committing or self.holds_unfinished:
+        """Leaves earlier results as they were, and a scan that can be gone on with."""
+        if self.holds_unfinished or (self.partial / COMMITTING).exists():
             self._unlock()
             return
         with suppress(OSError):
