@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 KINDS = ("write", "sync", "rename", "open", "mkdir", "unlink", "read", "link", "truncate", "allocate")
 """As the bits in `fault_shim.c`."""
-WITH_MODULES = ("textassay.cli.app", "textassay.scanning", "textassay.report.scan_page", "pyarrow.parquet")
+WITH_MODULES = ("textassay.cli.app", "textassay.scanning", "textassay.report.scan_page", "pyarrow.parquet", "pyarrow.compute")
+WITH_MODULES += ("pandas", "scipy.optimize", "matplotlib.pyplot", "textassay.report.chart", "textassay.cli.render")
+"""Imported once, not in every fork; what is not installed is left out."""
 LIBRARIES = ("_native.", "libzstd.so", "libz.so", "libsimdjson.so")
 SECONDS = 120
 
@@ -45,15 +48,16 @@ def has_compiler() -> bool:
 
 
 class FaultyMachine:
-    """Runs commands with faults; `place` is for files of its own."""
+    """Runs commands with faults; `place` is for files of its own, `temporary` is where those of the commands go."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, temporary: Path | None = None) -> None:
         self._place = place
         place.mkdir(parents=True, exist_ok=True)
         library = place / "fault_shim.so"
         options = ["-shared", "-fPIC", "-O1", "-fexceptions", "-o", str(library)]
         subprocess.run(["cc", *options, str(HERE / "fault_shim.c"), "-ldl"], check=True)
         environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment |= {} if temporary is None else {"TMPDIR": str(temporary)}
         self._child = subprocess.Popen(
             [sys.executable, str(HERE / "faulted.py"), str(library)],
             stdin=subprocess.PIPE,
@@ -98,7 +102,8 @@ def serve(library: str) -> None:
     shim.fault_count.restype = ctypes.c_long
     shim.fault_share()
     for module in WITH_MODULES:
-        __import__(module)
+        with suppress(ImportError):
+            __import__(module)
     for line in sys.stdin:
         print(json.dumps(_done(shim, json.loads(line))), flush=True)
 

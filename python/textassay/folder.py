@@ -86,7 +86,6 @@ class OutputFolder:
         self._layout = layout
         try:
             _refuse_foreign(self.path, layout, beside_shards)
-            self.partial.mkdir(parents=True, exist_ok=True)
             self._lock: int | None = _locked(self.partial / LOCK, self.path)
             try:
                 self._take_over(keeps_unfinished)
@@ -219,6 +218,10 @@ class OutputFolder:
         self._lock = None
 
 
+_ATTEMPTS = 10
+"""To lock a file that another run, which has just ended, takes away."""
+
+
 def json_text(value: Any) -> str:
     """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -230,8 +233,9 @@ def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
     present = set(os.listdir(path)) if path.exists() else set()
     if PLAN in present and not beside_shards:
         raise FolderError(f"{path} holds shards of a scan; add to them with --shard, or choose a new or empty folder")
-    # Left by a run that was killed: the lock file is ours.
-    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path, layout) or PLAN in present
+    # Left by a run that was killed: the lock file is ours, and so is a folder for it.
+    begun = present == {PARTIAL} and not os.listdir(path / PARTIAL)
+    ours = not present or begun or (path / PARTIAL / LOCK).exists() or _is_ours(path, layout) or PLAN in present
     if not ours:
         some = ", ".join(sorted(present)[:3])
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")
@@ -246,13 +250,23 @@ def _is_ours(path: Path, layout: Layout) -> bool:
 
 
 def _locked(lock: Path, path: Path) -> int:
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    for _ in range(_ATTEMPTS):
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise FolderError(f"another process is writing to {path}") from error
         os.close(descriptor)
-        raise FolderError(f"another process is writing to {path}") from error
-    return descriptor
+    raise FolderError(f"other processes are writing to {path}")
 
 
 def _clear(partial: Path) -> None:

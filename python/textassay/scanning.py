@@ -45,7 +45,7 @@ from textassay.folder import (
     SUMMARY,
     OutputFolder,
 )
-from textassay.inputs import DIGEST_KIND, Input, digest_of, resolve_inputs
+from textassay.inputs import DIGEST_KIND, Input, change_of, digest_of, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.metrics import flat_metrics
 from textassay.parquet import sources_of
@@ -484,6 +484,9 @@ class _Job:
             self._end(file, self.feed.outcome(file, event["outcome"]))
 
     def _end(self, file: int, outcome: Mapping[str, Any]) -> None:
+        if (change := change_of(self.files[file])) is not None and outcome["status"] != "unreadable":
+            reason = f"{outcome['reason']}; {change}" if outcome["reason"] else change
+            outcome = {**outcome, "status": "damaged", "reason": reason}
         self.outcomes[file] = outcome
         self.documents.end(file)
         if outcome["status"] != "ok":
