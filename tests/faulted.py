@@ -16,7 +16,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 KINDS = ("write", "sync", "rename", "open", "mkdir", "unlink", "read", "link", "truncate", "allocate")
 """As the bits in `fault_shim.c`."""
-WITH_MODULES = ("textassay.cli.app", "textassay.scanning", "textassay.report.scan_page", "pyarrow.parquet", "pyarrow.compute")
+WITH_MODULES = (
+    "textassay.cli.app",
+    "textassay.scanning",
+    "textassay.report.scan_page",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+)
 WITH_MODULES += ("pandas", "scipy.optimize", "matplotlib.pyplot", "textassay.report.chart", "textassay.cli.render")
 """Imported once, not in every fork; what is not installed is left out."""
 LIBRARIES = ("_native.", "libzstd.so", "libz.so", "libsimdjson.so")

@@ -185,7 +185,9 @@ def write_inputs(place: Path) -> None:
     documents = place / "documents"
     documents.mkdir(parents=True)
     for number, name in enumerate(("a.jsonl.zst", "b.jsonl.zst")):
-        (documents / name).write_bytes(frames_of([line for line in lines_of(number, 120) if line.startswith(b'{"id')], 40))
+        (documents / name).write_bytes(
+            frames_of([line for line in lines_of(number, 120) if line.startswith(b'{"id')], 40)
+        )
     (place / "rules.toml").write_text(RULES)
     (place / "policy.toml").write_text("[mix]\nmax_synthetic = 0.9\n")
     options = {"threads": 1, "report": False, "detector": None, "batch_tokens": 2000}

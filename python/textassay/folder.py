@@ -223,8 +223,11 @@ _ATTEMPTS = 10
 
 
 def json_text(value: Any) -> str:
-    """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN. A path's bytes that are no UTF-8 (lone surrogates
+    in Python) are escaped.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode() + "\n"
 
 
 def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
@@ -244,7 +247,7 @@ def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
 def _is_ours(path: Path, layout: Layout) -> bool:
     try:
         content = json.loads((path / layout.manifest).read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         return False
     return isinstance(content, dict) and content.get("schema") == layout.schema
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -264,7 +265,8 @@ def _parquet_file(path: Path) -> Any:
     except ImportError as error:
         raise UsageError(f"{path} needs pyarrow: pip install 'textassay[arrow]'") from error
     try:
-        return pyarrow.parquet.ParquetFile(path)
+        # As bytes: a name that is no UTF-8 is none for pyarrow.
+        return pyarrow.parquet.ParquetFile(pyarrow.OSFile(os.fsencode(path)))
     except (OSError, ValueError) as error:
         raise FolderError(f"cannot read {path}: {error}") from error
 

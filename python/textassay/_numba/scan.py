@@ -701,7 +701,7 @@ class Scan:
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
         detector: Detector | None = None,
-        ngram_folder: str | None = None,
+        ngram_folder: str | bytes | None = None,
         ngram_memory: int = 1 << 30,
         met: np.ndarray | None = None,
         words: bool = False,
@@ -730,7 +730,7 @@ class Scan:
             raise ValueError("ngram_folder: wanted an anchor with the words to count")
         if words and (anchor is None or not documents):
             raise ValueError("words: wanted an anchor with the words, and documents")
-        runs = None if ngram_folder is None else _runs_in(ngram_folder, ngram_memory // threads)
+        runs = None if ngram_folder is None else _runs_in(os.fsdecode(ngram_folder), ngram_memory // threads)
         options = Options(
             tuple(signals), tokens, text_fields, id_field, markers, anchor, detector, encoder, runs, met, words,
             batch_tokens, max_types, max_record_bytes,

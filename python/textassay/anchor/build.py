@@ -1,5 +1,6 @@
 """Builds an anchor from verified human text, in two passes: words, then 3-grams of numbered words and fingerprints."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -125,7 +126,7 @@ def _count_ngrams(
         detector=None if suspects is None else suspects.detector.for_backend(),
         text_fields=text_fields,
         anchor=backend.Anchor(vocabulary.arrays(), n_modelled=vocabulary.n_modelled),
-        ngram_folder=str(folder),
+        ngram_folder=os.fsencode(folder),
         ngram_memory=memory,
         max_record_bytes=MAX_RECORD_BYTES,
         max_window_log=MAX_WINDOW_LOG,
