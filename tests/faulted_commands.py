@@ -20,8 +20,8 @@ from textassay.anchor.arpa import export_arpa
 from textassay.anchor.build import build_anchor
 from textassay.sampling import sample_documents
 
-WORK = "work"
-"""Where faults are: the folder of all outputs, and of temporary files."""
+WORK, TEMPORARY = "work", "tmp"
+"""Where faults are: the folder of all outputs, and in it that of temporary files."""
 
 CALLS = {"write": errno.ENOSPC, "sync": errno.EIO, "rename": errno.EIO, "open": errno.EACCES, "mkdir": errno.ENOSPC}
 CALLS |= {"unlink": errno.EIO, "link": errno.EIO, "truncate": errno.EIO}
@@ -223,7 +223,8 @@ class Tree:
 
     @classmethod
     def of(cls, place: Path) -> "Tree":
-        paths = (path for path in sorted(place.rglob("*")) if path.is_file() and not path.is_symlink())
+        own = place / TEMPORARY
+        paths = (path for path in sorted(place.rglob("*")) if path.is_file() and own not in path.parents)
         return cls({str(path.relative_to(place)): _without_speed(path) for path in paths})
 
     def results(self) -> dict[str, bytes]:
@@ -254,11 +255,11 @@ class Trial:
         self._machine, self._inputs, self._case, self._backend = machine, inputs, one, backend
         self._work = place / WORK
         self._before = place / "before"
+        shutil.rmtree(self._before, ignore_errors=True)
         self._reset()
         if over:
             done = self._run(one.before or one.command)
             assert done.code in (0, 1, 3), done
-        shutil.rmtree(self._before, ignore_errors=True)
         shutil.copytree(self._work, self._before, symlinks=True)
         self.earlier = Tree.of(self._work)
         self.plain = self._run(one.command)
@@ -269,7 +270,7 @@ class Trial:
         shutil.rmtree(self._work, ignore_errors=True)
         if self._before.exists():
             shutil.copytree(self._before, self._work, symlinks=True)
-        (self._work / "tmp").mkdir(parents=True, exist_ok=True)
+        (self._work / TEMPORARY).mkdir(parents=True, exist_ok=True)
 
     def _run(self, command: Sequence[str], fault: Fault | None = None) -> Ended:
         filled = [one.format(inputs=self._inputs, work=self._work) for one in command]
