@@ -150,6 +150,9 @@ ssize_t read(int descriptor, void* data, size_t size) {
     return next(descriptor, data, size);
 }
 
+ssize_t pread(int descriptor, void* data, size_t size, off_t at) { NEXT(pread); ON_FILE(READ, descriptor, (descriptor, data, size, at)); }
+ssize_t pread64(int descriptor, void* data, size_t size, off64_t at) { NEXT(pread64); ON_FILE(READ, descriptor, (descriptor, data, size, at)); }
+
 static int fails_allocation(const void* caller) {
     if (!(kinds & ALLOCATE)) return 0;
     for (int i = 0; i < libraries; ++i)

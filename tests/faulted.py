@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +64,7 @@ class FaultyMachine:
         options = ["-shared", "-fPIC", "-O1", "-fexceptions", "-o", str(library)]
         subprocess.run(["cc", *options, str(HERE / "fault_shim.c"), "-ldl"], check=True)
         environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": os.pathsep.join(sys.path)}
-        environment |= {} if temporary is None else {"TMPDIR": str(temporary)}
+        environment |= {"TEXTASSAY_NUMBA_CACHE": "1"} | ({} if temporary is None else {"TMPDIR": str(temporary)})
         self._child = subprocess.Popen(
             [sys.executable, str(HERE / "faulted.py"), str(library)],
             stdin=subprocess.PIPE,
@@ -114,10 +115,21 @@ def serve(library: str) -> None:
         print(json.dumps(_done(shim, json.loads(line))), flush=True)
 
 
+@cache
+def _warm_up(backend: str, place: str) -> None:
+    """Compiles what is compiled on its first call, once for all forks."""
+    from textassay import scan
+
+    sample = Path(place) / "sample.jsonl"
+    sample.write_text('{"text": "a word and a word"}\n')
+    scan(sample, threads=1, detector=None)
+
+
 def _done(shim: ctypes.CDLL, job: dict) -> dict:
     from textassay import _backend
 
     with _backend.using(job["backend"]):
+        _warm_up(job["backend"], job["place"])
         child = os.fork()
         if child == 0:
             _run(shim, job)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import resource
 import time
 import warnings
@@ -45,7 +46,7 @@ from textassay.folder import (
     SUMMARY,
     OutputFolder,
 )
-from textassay.inputs import DIGEST_KIND, Input, change_of, digest_of, resolve_inputs
+from textassay.inputs import DIGEST_KIND, Input, change_of, digest_of, printable, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.metrics import flat_metrics
 from textassay.parquet import sources_of
@@ -250,8 +251,14 @@ def scan_files(
     except BaseException as error:
         job.abandon()
         if isinstance(error, OSError) and out is not None:
-            raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
+            raise OutputError(f"{_failed(error, out)}: {error.strerror or error}") from error
         raise
+
+
+def _failed(error: OSError, out: str | PathLike[str]) -> str:
+    """An error that names a file is one of reading, unless that lies in `out`."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else os.fspath(out)
+    return f"cannot write to {out}" if name.startswith(os.fspath(out)) else f"cannot read {printable(name)}"
 
 
 def document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
