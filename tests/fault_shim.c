@@ -181,7 +181,7 @@ void* mmap(void* address, size_t size, int protection, int flags, int descriptor
 static void* allocate_or_throw(size_t size, const void* caller) {
     extern void* __libc_malloc(size_t);
     void* const found = fails_allocation(caller) ? NULL : __libc_malloc(size == 0 ? 1 : size);
-    if (found == NULL) ((void (*)(void))dlsym(RTLD_DEFAULT, "_ZSt17__throw_bad_allocv"))();
+    if (found == NULL) ((void (*)(void))dlsym(dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD), "_ZSt17__throw_bad_allocv"))();
     return found;
 }
 void* _Znwm(size_t size) { return allocate_or_throw(size, __builtin_return_address(0)); }

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import faulthandler
 import json
 import os
 import shutil
@@ -146,6 +147,7 @@ def _done(shim: ctypes.CDLL, job: dict) -> dict:
 
 def _run(shim: ctypes.CDLL, job: dict) -> None:
     code = 99
+    faulthandler.enable()
     try:
         for number, name in ((1, "stdout"), (2, "stderr")):
             target = os.open(f"{job['place']}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

@@ -276,6 +276,11 @@ class Trial:
         filled = [one.format(inputs=self._inputs, work=self._work) for one in command]
         return self._machine.run(*filled, below=self._work, fault=fault, backend=self._backend)
 
+    def _names(self, line: str, fault: Fault) -> bool:
+        if fault.kind == "allocate":
+            return line.startswith("textassay: not enough memory")
+        return os.strerror(fault.error) in line and str(self._work) in line
+
     def calls(self, kind: str) -> int:
         self._reset()
         return self._run(self._case.command, Fault(kind)).calls
@@ -294,7 +299,7 @@ class Trial:
                 yield f"wanted exit code 4, found {done.code}: {done.stderr[-300:]!r}"
             if "Traceback" in done.stderr or "ignored" in done.stderr or "terminate" in done.stderr:
                 yield f"a traceback: {done.stderr[-1500:]}"
-            elif not [line for line in complaints if os.strerror(fault.error) in line and str(self._work) in line]:
+            elif not any(self._names(line, fault) for line in complaints):
                 yield f"wanted a line that names path and reason, found {done.stderr[-500:]!r}"
         for name, content in found.results().items():
             if content not in (self.earlier.files.get(name), self.wanted.files.get(name)):
