@@ -148,10 +148,10 @@ def read(
         end = data.find(b"\n", at)
         whole = data[at : len(data) if end < 0 else end + 1]
         number += 1
-        line = whole.removesuffix(b"\n").removesuffix(b"\r") if end >= 0 else whole.removesuffix(b"\r")
+        line = whole.removesuffix(b"\n").removesuffix(b"\r") if end >= 0 else whole
         reason = ""
         if end < 0 and damaged:
-            reason = "cut_off"
+            reason = "cut_off" if len(line) <= max_record_bytes + 1 else "too_long"
         elif len(line) > max_record_bytes:
             reason = "too_long"
         elif not whole.strip(b" \t\r\n"):

@@ -367,7 +367,7 @@ def test_hostile_texts(copied, text):
 def test_nan_in_place_of_a_number(copied):
     text = re.sub(r'"intercept": [^,]+', '"intercept": NaN', (copied / MODEL_FILE).read_text())
     (copied / MODEL_FILE).write_text(text)
-    with pytest.raises(UsageError, match="holds NaN"):
+    with pytest.raises(UsageError, match="NaN is no finite number"):
         Detector.load(copied)
 
 

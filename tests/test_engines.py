@@ -28,6 +28,7 @@ from textassay import (
 from textassay.engines import local
 from textassay.errors import EngineError, FolderError, MissingPackageError, OutputError
 from textassay.folder import OutputFolder
+from textassay.scanning import Course
 from textassay.shards import make_plan
 
 TEXTS = [[f"word{n % (7 * k + 3)} and the {'rest ' * (n % 5)}" for n in range(3 * k * k + 1)] for k in range(7)]
@@ -282,12 +283,12 @@ def test_a_cluster_that_is_too_small(on_ray, corpus, tmp_path):
 def test_workers_that_are_not_like_the_driver(on_ray, corpus, tmp_path):
     plan = make_plan(corpus, 1, documents="none")
     options, described = {"documents": "none", "threads": 1}, plan.settings.described()
-    found = on_ray.Worker(options, described).scan(plan.shards[0], tmp_path / "out", 0)
+    found = on_ray.Worker(options, Course(), described).scan(plan.shards[0], tmp_path / "out", 0)
     assert "wanted one that all nodes share" in found["failure"] and not found["is_transient"]
     plan.claim(tmp_path / "out")
-    found = on_ray.Worker(options, described | {"detector": "x"}).scan(plan.shards[0], tmp_path / "out", 0)
+    found = on_ray.Worker(options, Course(), described | {"detector": "x"}).scan(plan.shards[0], tmp_path / "out", 0)
     assert "wanted one textassay everywhere" in found["failure"] and not found["is_transient"]
-    assert "documents" in on_ray.Worker(options, described).scan(plan.shards[0], tmp_path / "out", 0)
+    assert "documents" in on_ray.Worker(options, Course(), described).scan(plan.shards[0], tmp_path / "out", 0)
 
 
 @quiet_ray

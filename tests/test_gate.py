@@ -466,7 +466,7 @@ BAD = {
     "[mattr]\nmin = true": "mattr: min: wanted a number, found True",
     "[mattr]\nmin = nan": "mattr: min: wanted a number, found nan",
     "[mattr]\nmax = inf": "mattr: max: wanted a number, found inf",
-    f"[mattr]\nmax = {10**400}": "mattr: max: wanted a number",
+    f"[mattr]\nmax = {10**400}": "does not fit into 64 bits",
     "[mattr]\nmin = 2\nmax = 1": "mattr: min=2 is above max=1",
     "[mattr]\nmin = 1\nquantile = 0.4": "mattr: quantile: wanted one of 0.01",
     "[mattr]\nmin = 1\nallowed = 0.4": "mattr: unknown key 'allowed'",

@@ -162,6 +162,7 @@ def test_the_action_gates(tmp_path):
     assert found["passed"] == "false" and Path(found["audit"], "summary.json").is_file()
     assert json.loads(Path(found["report"]).read_text())["passed"] is False
     assert ElementTree.parse(found["junit"]).getroot().get("failures") == "1"
+    assert Path(found["page"]).read_text().startswith("<!doctype html>")
     assert "malformed" in runner.page.read_text() and not (tmp_path / "hacked").exists()
     (tmp_path / "lax.toml").write_text("[malformed_share]\nmax = 0.5\n")
     runner = Runner(tmp_path, paths="one.jsonl", policy="lax.toml")
@@ -194,7 +195,9 @@ def test_the_action_fails_where_the_scan_does(tmp_path):
     assert done.returncode == 1 and "nowhere.jsonl" in done.stderr
 
 
-@pytest.mark.parametrize(("version", "source"), [("", "/checkout[arrow]"), ("1.2.0", "textassay[arrow]==1.2.0")])
+@pytest.mark.parametrize(
+    ("version", "source"), [("", "/checkout[arrow,report]"), ("1.2.0", "textassay[arrow,report]==1.2.0")]
+)
 def test_the_action_installs(tmp_path, version, source):
     """With a `python3` that notes what is asked of it."""
     runner = Runner(tmp_path, version=version)

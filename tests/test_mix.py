@@ -406,7 +406,7 @@ def test_the_command(audit, tmp_path):
     assert json.loads((tmp_path / "d.json").read_text())["streams"]
     policy.write_text("[mix]\nmin_human_verified = 0.9\n")
     done = textassay("mix", audit, "--policy", policy, "-o", tmp_path / "no.json")
-    assert done.returncode == 1 and "these limits clash" in done.stdout and not (tmp_path / "no.json").exists()
+    assert done.returncode == 1 and "No mix meets the policy" in done.stdout and not (tmp_path / "no.json").exists()
     done = textassay("mix", audit, "--policy", policy, "--json")
     assert done.returncode == 1 and json.loads(done.stdout)["feasible"] is False
     policy.write_text("[mix]\nmin_human = 0.9\n")

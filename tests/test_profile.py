@@ -307,7 +307,7 @@ def test_errors_name_path_and_offset(profile, tmp_path):
     with pytest.raises(ProfileError, match="wanted the end of the file, found 4 more bytes"):
         Profile.load(path)
     path.write_bytes(profile.serialize().replace(b"\x1a\n\x01\0", b"\x1a\n\x02\0", 1))
-    with pytest.raises(ProfileError, match="found 2; a newer textassay"):
+    with pytest.raises(ProfileError, match="made by a newer textassay: format 2"):
         Profile.load(path)
 
 

@@ -1,9 +1,11 @@
 """The share of synthetic documents, on mixtures whose share is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from textassay.share import BLIND_BELOW, estimate_share
+from textassay.share import BLIND_BELOW, estimate_share, is_likelier, synthetic_fraction
 
 BINS = 200
 
@@ -46,6 +48,40 @@ def test_false_alarms_at_a_share_of_zero(n, n_reference):
         human, synthetic = (histogram(scores(random, n_reference, kind)) for kind in (False, True))
         alarms += estimate_share(mixture(random, n, 0.0), human, synthetic, is_in_domain=True).low > 0
     assert alarms <= 5
+
+
+def normal(random, n, mean, deviation):
+    return histogram(np.clip(((random.normal(mean, deviation, n) + 5) * 20).astype(int), 0, BINS - 1))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("n", [100, 2000])
+def test_human_text_is_measured_by_that_of_its_kind(share, n):
+    random = np.random.default_rng(n)
+    wide, synthetic = normal(random, 5000, 0, 1), normal(random, 5000, 1.7, 1)
+    own, narrow = normal(random, 500, 0.6, 0.4), normal(random, 500, -0.3, 0.2)
+
+    def corpus(mean, deviation):
+        return normal(random, round(n * (1 - share)), mean, deviation) + normal(random, round(n * share), 1.7, 1)
+
+    assert share == 0.9 or is_likelier(corpus(0.6, 0.4), own, wide, synthetic)
+    assert share == 0.9 or not is_likelier(corpus(0, 1), narrow, wide, synthetic)
+    assert is_likelier(corpus(0, 1), wide, wide, synthetic)
+
+
+def test_an_anchor_of_another_kind_makes_human_text_no_synthetic_one():
+    random = np.random.default_rng(3)
+    wide, synthetic, narrow = normal(random, 5000, 0, 1), normal(random, 5000, 1.7, 1), normal(random, 300, -0.3, 0.2)
+    corpus = normal(random, 2000, 0, 1)
+    detector = SimpleNamespace(
+        digest="d", is_calibrated=False, reference=SimpleNamespace(human=wide, synthetic=synthetic)
+    )
+    profile = SimpleNamespace(configuration=SimpleNamespace(detector="d"), histogram=lambda name: corpus)
+    for logits in (narrow, narrow * 0):
+        anchor = SimpleNamespace(logits_under=lambda detector, logits=logits: logits)
+        found = synthetic_fraction(profile, detector, anchor)
+        assert found["fraction"] < 0.03 and found["is_blind"] and found["reference"] == "detector"
+    assert estimate_share(corpus, narrow, synthetic, True).fraction > 0.3  # what it would have been
 
 
 def test_nothing_to_go_by():

@@ -40,16 +40,16 @@ METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
 def page() -> str:
     """The whole page."""
     parts = [HEAD.format(help=app.info.help, epilog=app.info.epilog)]
-    parts += [_section(name, callback) for name, callback in _commands(app, "textassay")]
-    parts.append(_section("textassay-gate-staged", gate_staged))
+    parts += [_section(*command) for command in _commands(app, "textassay")]
+    parts.append(_section("textassay-gate-staged", gate_staged, ""))
     return "\n".join(parts)
 
 
-def _commands(group: Typer, prefix: str) -> Iterator[tuple[str, Any]]:
+def _commands(group: Typer, prefix: str) -> Iterator[tuple[str, Any, str]]:
     if group.registered_callback is not None and prefix == "textassay":
-        yield prefix, group.registered_callback.callback
+        yield prefix, group.registered_callback.callback, ""
     for command in group.registered_commands:
-        yield f"{prefix} {_name_of(command)}", command.callback
+        yield f"{prefix} {_name_of(command)}", command.callback, command.epilog or ""
     for inner in group.registered_groups:
         assert isinstance(inner.name, str) and inner.typer_instance is not None
         yield from _commands(inner.typer_instance, f"{prefix} {inner.name}")
@@ -59,7 +59,7 @@ def _name_of(command: CommandInfo) -> str:
     return command.name or str(getattr(command.callback, "__name__", "")).rstrip("_").replace("_", "-")
 
 
-def _section(name: str, callback: Any) -> str:
+def _section(name: str, callback: Any, example: str) -> str:
     arguments, options = [], []
     for parameter in inspect.signature(callback).parameters.values():
         if get_origin(parameter.annotation) is not Annotated:
@@ -73,6 +73,8 @@ def _section(name: str, callback: Any) -> str:
             options.append((_option(parameter.name, kind, info), _default(parameter.default, info), info.help or ""))
     usage = " ".join([name, "[OPTIONS]", *(text if needed else f"[{text}]" for text, _, needed in arguments)])
     lines = [f"## {name}", "", _plain(inspect.getdoc(callback) or "All commands."), "", "```", usage, "```", ""]
+    if example:
+        lines += [re.sub("^(For example): (.*)$", r"\1: `\2`", example), ""]
     if arguments:
         lines += ["| argument | what |", "| --- | --- |"]
         lines += [f"| `{text}` | {_cell(what)} |" for text, what, _ in arguments]

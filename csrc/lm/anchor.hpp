@@ -69,7 +69,7 @@ struct Anchor {
             const uint32_t word = slots[slot];
             if (word == kUnknown || word >= n_words) return kUnknown;
             const uint64_t begin = token_offsets[word], end = token_offsets[word + 1];
-            if (end > n_token_bytes || end - begin != key.size) continue;
+            if (begin > end || end > n_token_bytes || end - begin != key.size) continue;
             if (std::memcmp(token_bytes + begin, key.bytes, key.size) == 0) return word;
         }
         return kUnknown;

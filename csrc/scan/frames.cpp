@@ -8,9 +8,12 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <string_view>
+#include <utility>
 
 #include "error.hpp"
 
@@ -36,8 +39,18 @@ struct FrameHeader {
     bool has_checksum;
     bool has_content_size;
     uint64_t content_size;
+    uint64_t window;
+    uint32_t dictionary;  // 0: none, or one without a number
 };
 constexpr size_t kLongestFrameHeader = 18;
+constexpr int kLargestWindowLog = 31;
+constexpr size_t kBlockHeaderSize = 3;
+
+uint64_t little_endian(const uint8_t* p, size_t size) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; ++i) value |= static_cast<uint64_t>(p[i]) << (8 * i);
+    return value;
+}
 
 FrameHeader read_frame_header(const uint8_t* frame, size_t available) {
     const uint8_t descriptor = available > 4 ? frame[4] : uint8_t{0};
@@ -45,15 +58,26 @@ FrameHeader read_frame_header(const uint8_t* frame, size_t available) {
     static constexpr size_t kDictionaryBytes[4] = {0, 1, 2, 4};
     static constexpr size_t kContentBytes[4] = {0, 2, 4, 8};
     const size_t content_bytes = descriptor >> 6 == 0 ? single_segment : kContentBytes[descriptor >> 6];
-    const size_t before = 5 + !single_segment + kDictionaryBytes[descriptor & 3];
-    FrameHeader header{before + content_bytes, (descriptor & 4) != 0, content_bytes != 0, 0};
+    const size_t dictionary_bytes = kDictionaryBytes[descriptor & 3];
+    const size_t dictionary_at = 5 + !single_segment, content_at = dictionary_at + dictionary_bytes;
+    FrameHeader header{content_at + content_bytes, (descriptor & 4) != 0, content_bytes != 0, 0, 0, 0};
     if (available < header.size) return header;
-    for (size_t i = 0; i < content_bytes; ++i) header.content_size |= static_cast<uint64_t>(frame[before + i]) << (8 * i);
-    if (content_bytes == 2) header.content_size += 256;
+    header.dictionary = static_cast<uint32_t>(little_endian(frame + dictionary_at, dictionary_bytes));
+    header.content_size = little_endian(frame + content_at, content_bytes) + (content_bytes == 2 ? 256 : 0);
+    const uint64_t base = uint64_t{1} << (10 + (frame[5] >> 3));
+    header.window = single_segment ? header.content_size : base + base / 8 * (frame[5] & 7);
     return header;
 }
 
-// Feeds zstd frames to libzstd, in the pieces that it asks for: the header, then a block at a time. Given more it decodes on, and
+// The same words as _numba/frames.py's. No window is larger than 2^31, whatever is allowed.
+std::string too_large(uint64_t window, int max_window_log) {
+    const int log = std::bit_width(window - 1);
+    const std::string found = "wanted a zstd window of at most 2^" + std::to_string(max_window_log) + " bytes, found one of " + std::to_string(window);
+    const std::string allowing = std::to_string(log);
+    return found + (log > kLargestWindowLog ? ", which nothing allows" : ": allowed by --max-window " + allowing + ", max_window_log=" + allowing);
+}
+
+// Feeds zstd frames to libzstd in pieces: the header, then header and content of a block at a time. Given more it decodes on, and
 // of a damaged frame what it decoded in the failing call would not come out.
 class FrameStream {
    public:
@@ -68,12 +92,16 @@ class FrameStream {
         ZSTD_DCtx_reset(context_, ZSTD_reset_session_only);
         wanted_ = header.size;
         content_left_ = header.has_content_size ? header.content_size : UINT64_MAX;
+        header_ = header;
         in_frame_ = true;
+        at_block_ = is_last_block_ = false;
     }
     bool in_frame() const { return in_frame_; }
 
-    // Decodes from `in` into `out`; says how much of either was used. Empty, or what is wrong.
+    // Decodes from `in` into `out`; says how much of either was used. Empty, or what is wrong. `in` has kBlockHeaderSize bytes or
+    // more, unless there are no more.
     std::string step(const uint8_t* in, size_t in_size, size_t& in_used, uint8_t* out, size_t out_size, size_t& out_used) {
+        if (at_block_ && in_size >= kBlockHeaderSize) is_last_block_ = in[0] & 1;
         ZSTD_inBuffer input{in, std::min(in_size, wanted_), 0};
         ZSTD_outBuffer output{out, static_cast<size_t>(std::min<uint64_t>(out_size, content_left_)), 0};
         const size_t left = ZSTD_decompressStream(context_, &output, &input);
@@ -81,13 +109,16 @@ class FrameStream {
         out_used = output.pos;
         check_memory(left);
         if (ZSTD_isError(left)) return explain(left);
-        wanted_ = left;
+        // Behind all but the last block libzstd asks for the next one's header, too.
+        at_block_ = !is_last_block_ && left == kBlockHeaderSize;
+        wanted_ = is_last_block_ || at_block_ ? left : left - kBlockHeaderSize;
         in_frame_ = left != 0;
-        if (content_left_ != UINT64_MAX) content_left_ -= out_used;
-        // libzstd itself looks at the declared size only when the frame is over.
+        if (content_left_ == UINT64_MAX) return {};
+        content_left_ -= out_used;
+        // libzstd itself looks at the declared size only behind a last block that is not empty.
         if (in_frame_ && content_left_ == 0 && in_size > 0 && in_used == 0)
             return "wanted the content size that the zstd frame declares, found more";
-        return {};
+        return in_frame_ || content_left_ == 0 ? "" : "wanted the content size that the zstd frame declares, found less";
     }
 
    private:
@@ -96,16 +127,20 @@ class FrameStream {
         if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) throw std::bad_alloc();
     }
     std::string explain(size_t error) const {
-        if (ZSTD_getErrorCode(error) == ZSTD_error_frameParameter_windowTooLarge)
-            return "wanted a zstd window of at most 2^" + std::to_string(max_window_log_) + " bytes, found a larger one";
+        if (ZSTD_getErrorCode(error) == ZSTD_error_frameParameter_windowTooLarge) return too_large(header_.window, max_window_log_);
+        if (header_.dictionary != 0 && ZSTD_getErrorCode(error) == ZSTD_error_dictionary_wrong)
+            return "wanted a zstd frame without a dictionary, found one that needs " + std::to_string(header_.dictionary);
         return ZSTD_getErrorName(error);
     }
 
     const int max_window_log_;
     ZSTD_DCtx* context_;
+    FrameHeader header_{};
     size_t wanted_ = 0;  // input of the next step
     uint64_t content_left_ = 0;
     bool in_frame_ = false;
+    bool at_block_ = false;  // its header comes next
+    bool is_last_block_ = false;
 };
 
 class ZstdDecoder final : public Decoder {
@@ -118,7 +153,7 @@ class ZstdDecoder final : public Decoder {
         Decoded result;
         while (result.bytes < capacity) {
             if (!stream_.in_frame() && !begin_frame(result)) return result;
-            if (source_.available() == 0 && source_.fill(1) == 0) {
+            if (source_.fill(kBlockHeaderSize) == 0) {
                 // libzstd may still hold decoded bytes that did not fit before.
                 size_t in_used, out_used;
                 result.damage = stream_.step(nullptr, 0, in_used, out + result.bytes, capacity - result.bytes, out_used);
@@ -196,10 +231,6 @@ class GzipDecoder final : public Decoder {
         while (result.bytes < capacity) {
             if (!in_member_ && !begin_member(result)) return result;
             const size_t available = source_.fill(1);
-            if (available == 0) {
-                result.damage = "wanted the rest of a gzip member, found the end of the file";
-                return result;
-            }
             stream_.next_in = const_cast<uint8_t*>(source_.data());
             stream_.avail_in = static_cast<uInt>(std::min<size_t>(available, kReadBytes));
             const uInt offered = stream_.avail_in;
@@ -214,6 +245,9 @@ class GzipDecoder final : public Decoder {
                 in_member_ = false;
             } else if (status != Z_OK && status != Z_BUF_ERROR) {
                 result.damage = stream_.msg != nullptr ? stream_.msg : "gzip member is damaged";
+                return result;
+            } else if (available == 0 && stream_.avail_out == room) {  // nor held zlib anything that did not fit before
+                result.damage = "wanted the rest of a gzip member, found the end of the file";
                 return result;
             }
         }
@@ -268,6 +302,35 @@ class PlainDecoder final : public Decoder {
    private:
     Source& source_;
 };
+
+// Nothing of a file in a format that is not read: as lines it would be millions of malformed records.
+class NoDecoder final : public Decoder {
+   public:
+    explicit NoDecoder(std::string format) : format_(std::move(format)) {}
+    const char* format() const override { return format_.c_str(); }
+
+    Decoded decode(uint8_t*, size_t) override {
+        Decoded result;
+        result.damage = "wanted zstd, gzip or plain text, found " + format_;
+        return result;
+    }
+
+   private:
+    const std::string format_;
+};
+
+// "plain", or by its first bytes the name of a format that is not read.
+const char* unread_format(Source& source) {
+    constexpr size_t kLongest = 10;
+    const size_t available = std::min(source.fill(kLongest), kLongest);
+    const std::string_view begin(reinterpret_cast<const char*>(source.data()), available);
+    static constexpr std::pair<const char*, std::string_view> kMagic[] = {
+        {"xz", {"\xFD" "7zXZ\0", 6}}, {"lz4", "\x04\"M\x18"}, {"zip", "PK\3\4"}, {"Parquet", "PAR1"}, {"Arrow", "ARROW1"}};
+    for (const auto& [name, magic] : kMagic)
+        if (begin.starts_with(magic)) return name;
+    const bool is_bzip2 = begin.starts_with("BZh") && begin.ends_with("1AY&SY") && begin.size() == kLongest;
+    return is_bzip2 ? "bzip2" : "plain";
+}
 
 // The size of the whole frame at the source's front, or 0 if it must be streamed: content size unknown or large, or cut.
 size_t whole_frame_size(Source& source, size_t at, FrameHeader& header) {
@@ -343,12 +406,13 @@ std::unique_ptr<Decoder> open_decoder(Source& source, int max_window_log) {
     const uint8_t* magic = source.data();
     const bool is_zstd = available >= 4 && (little_endian32(magic) == kZstdMagic || is_skippable(little_endian32(magic)));
     const bool is_gzip = available >= 2 && magic[0] == 0x1F && magic[1] == 0x8B;
-    return open_decoder(source, max_window_log, is_zstd ? "zstd" : is_gzip ? "gzip" : "plain");
+    return open_decoder(source, max_window_log, is_zstd ? "zstd" : is_gzip ? "gzip" : unread_format(source));
 }
 
 std::unique_ptr<Decoder> open_decoder(Source& source, int max_window_log, const std::string& format) {
     if (format == "zstd") return std::make_unique<ZstdDecoder>(source, max_window_log);
     if (format == "gzip") return std::make_unique<GzipDecoder>(source);
+    if (format != "plain") return std::make_unique<NoDecoder>(format);
     return std::make_unique<PlainDecoder>(source);
 }
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         InputError,
         OutputError,
         ProfileError,
+        ScanInterrupted,
         TextassayError,
         UsageError,
     )

@@ -3,7 +3,7 @@
 Byte strings are UTF-8. Offsets are in bytes. Every function releases the GIL while it computes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypedDict
 
 import numpy as np
@@ -215,7 +215,7 @@ class FileOutcome(TypedDict):
     reason: str
     """Empty where ok; otherwise what was wanted and what was found."""
     format: str
-    """"zstd", "gzip" or "plain"; of a file of rows what its reader says."""
+    """"zstd", "gzip" or "plain"; of a file of rows what its reader says; of one in a format that is not read that format's name."""
     byte_offset: int
     """Uncompressed bytes decoded before the damage."""
     compressed_offset: int
@@ -316,7 +316,7 @@ class Scan:
         stage: Literal["decompress", "json", "words", "signals", "histogram"] = "histogram",
         provenance: Provenance | None = None,
         encoder: TextEncoder | None = None,
-        begun: Mapping[int, FileState | None] = {},
+        begun: dict[int, FileState | None] = {},
         profile: ProfileState | None = None,
     ) -> None:
         """`paths`: a path, an open file descriptor (a pipe), or a reader of rows, whose `line` is the number of a row and whose bytes are those of the rows' texts. `documents=False` leaves the document columns out of the events. `stage` stops the work early, for benchmarks. With `provenance` documents get labels. `ngram_folder`: where sorted runs of two uint64 a record go, gathered in `ngram_memory` bytes: of 3-grams of the anchor's words (`ngrams-*.bin`: middle << 32 | first, last << 32 | count) and of the documents' fingerprints (`fingerprints-*.bin`: hash, file << 40 | line). `met`: an element for each of the anchor's fingerprints, set to 1 where a document has it; for the signal anchor_overlap. `words`: the documents come with the numbers of their words in the anchor. `begun`: by their places in `paths` the files that another scan has begun, or, None, ended. `profile`: what it has counted; this scan adds to it."""

@@ -23,6 +23,7 @@ from textassay.configuration import BATCH_TOKENS, check_limits
 from textassay.cpus import usable_cpus
 from textassay.distribution import FIXED_POINT, describe
 from textassay.errors import UsageError
+from textassay.formatting import counted
 from textassay.inputs import Input, resolve_inputs
 from textassay.metrics import flat_metrics
 from textassay.scanning import Progress, has_pyarrow
@@ -64,6 +65,9 @@ class AuditResult:
     summary: dict[str, Any]
     files: tuple[str, ...]
     _batches: Batches
+
+    def __repr__(self) -> str:
+        return f"<AuditResult of {counted(len(self.files), 'file')}, {self.summary['inputs']['tokens']} tokens>"
 
     @property
     def batches(self) -> Table:

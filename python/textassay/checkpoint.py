@@ -13,12 +13,14 @@ from typing import Any
 
 from textassay.atomic import replacing, sync_folder
 from textassay.errors import FolderError, UsageError
-from textassay.folder import PARTIAL, STATE, OutputFolder, json_text
+from textassay.folder import LONGEST_JSON, PARTIAL, STATE, OutputFolder, json_text
 from textassay.inputs import Input, digest_of
 from textassay.profile import Profile
 from textassay.spool import Spool
 from textassay.tap_reader import read_profile
+from textassay.untrusted import parse_json, read_bytes
 from textassay.version import __version__
+from textassay.versions import unlike
 
 RUN = "run.json"
 RUN_SCHEMA = "textassay.scan-run/1"
@@ -30,7 +32,6 @@ FILES = 64
 """A commit is due after so many seconds, or ended files, whichever comes first."""
 LARGEST_SHARE = 0.05
 """Of the time that goes into commits: the next one waits as long as it takes."""
-LONGEST_JSON = 1 << 30
 SHOWN = 5
 """Of what differs from an earlier run."""
 _MOST = 1 << 62
@@ -184,7 +185,7 @@ def read_kept(partial: Path, files: Sequence[Input]) -> Kept:
             kept.outcomes[file], kept.digests[file] = _outcome(content)
         _check(len(kept.outcomes) == kept.done["files"], "as many outcomes as files")
         _check(kept.parts.keys() <= kept.open.keys() and 0 not in kept.parts.values(), "parts of open files")
-    except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise FolderError(f"{path}: {error}; --restart begins anew") from error
     return kept
 
@@ -205,7 +206,7 @@ def read_progress(partial: Path) -> dict[str, int]:
 def _outcomes(path: Path, length: int) -> Iterator[tuple[int, Any]]:
     if length:
         for file, block in Spool(path, length).blocks():
-            yield file, json.loads(block)
+            yield file, parse_json(block)
 
 
 def _outcome(content: Any) -> tuple[dict[str, Any], str | None]:
@@ -326,11 +327,10 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _read_json(path: Path, schema: str) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LONGEST_JSON:
-            raise FolderError(f"{path}: wanted at most {LONGEST_JSON} bytes")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(read_bytes(path, LONGEST_JSON, is_named=False))
+    except (OSError, ValueError) as error:
         raise FolderError(f"cannot read {path}: {error}; --restart begins anew") from error
     if not isinstance(content, dict) or content.get("schema") != schema:
-        raise FolderError(f"{path}: wanted the schema {schema}; --restart begins anew")
+        found = content.get("schema") if isinstance(content, dict) else content
+        raise FolderError(f"{path}: {unlike(found, schema)}; --restart begins anew")
     return content

@@ -82,6 +82,10 @@ class Comparison:
     def is_estimate(self) -> bool:
         return self.reference.is_estimate or self.current.is_estimate
 
+    def __repr__(self) -> str:
+        moved = self.figures["jsd_bits"]
+        return f"<Comparison of {self.current.name!r} with {self.reference.name!r}: moved {moved:.3f} bits>"
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON document that `textassay compare --json` prints."""
         return Timeline([self]).to_dict()

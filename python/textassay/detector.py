@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 from textassay import _backend
 from textassay.atomic import replacing
 from textassay.detector_items import BUCKETS, feature_buckets, item_key, item_keys, items
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.lexicon import default_lexicon
 from textassay.signals import bins_of
 from textassay.texts import chunks_of
+from textassay.untrusted import parse_json
+from textassay.versions import unlike
 
 if TYPE_CHECKING:
     from textassay.profile import Profile
@@ -163,7 +165,7 @@ class Detector:
             with folder.joinpath(WEIGHTS_FILE).open("rb") as file:
                 weights = file.read(2 * BUCKETS + 1)
         except OSError as error:
-            raise UsageError(f"cannot read the detector {name}: {error}") from error
+            raise UsageError(f"cannot read the detector {name}: {reason_of(error)}") from error
         return ModelReader(name).read(model, weights)
 
     def at(self, fpr: float) -> "Detector":
@@ -392,10 +394,11 @@ class ModelReader:
 
     def read(self, text: bytes, packed: bytes) -> Detector:
         model = self._json(text)
+        if isinstance(model, dict) and model.get("format") != FORMAT:
+            raise self._fail(unlike(model.get("format"), FORMAT))
         self._keys(model, _MODEL_KEYS, "the model")
-        if model["format"] != FORMAT or model["features"] != FEATURES:
-            found = f"{str(model['format'])[:40]!r} and features {str(model['features'])[:40]}"
-            raise self._fail(f"wanted {FORMAT!r} and features {FEATURES}, found {found}")
+        if model["features"] != FEATURES:
+            raise self._fail(f"wanted features {FEATURES}, found {str(model['features'])[:40]}")
         if not isinstance(model["name"], str) or not 0 < len(model["name"]) <= 40:
             raise self._fail("wanted a name of 1 to 40 characters")
         if model["markers"] != default_lexicon().digest:
@@ -417,20 +420,9 @@ class ModelReader:
         if len(text) > MODEL_LIMIT:
             raise self._fail(f"wanted a {self.file} of at most {MODEL_LIMIT} bytes")
         try:
-            return json.loads(text.decode(), object_pairs_hook=self._object, parse_constant=self._constant)
-        except UsageError:
-            raise
-        except (ValueError, RecursionError) as error:
+            return parse_json(text)
+        except ValueError as error:
             raise self._fail(f"{self.file} is no JSON: {error}") from error
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise self._fail(f"{self.file} has a key twice")
-        return found
-
-    def _constant(self, name: str) -> None:
-        raise self._fail(f"{self.file} holds {name}")
 
     def _keys(self, found: Any, wanted: Sequence[str], where: str) -> None:
         if not isinstance(found, dict) or set(found) != set(wanted):

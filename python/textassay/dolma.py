@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from textassay.atomic import replacing
@@ -105,6 +105,9 @@ def write_attributes(scans: Sequence[str | PathLike[str]], seed: int = 0) -> lis
 
 def _attribute_path(scanned: ScannedInput) -> Path:
     before, found, after = scanned.name.rpartition("/documents/")
+    # The name stands in the manifest, which may be a stranger's: nothing is written but beside an input that is there.
+    if ".." in PurePosixPath(after).parts or not Path(scanned.name).is_file():
+        raise InputError(f"{scanned.name}: wanted an input that is there, in a folder documents/")
     if not found:
         raise InputError(f"{scanned.name}: dolma wants documents in a folder documents/")
     if scanned.outcome["lines"] != scanned.outcome["documents"]:

@@ -4,6 +4,11 @@ from os import fspath
 from pathlib import Path
 
 
+def reason_of(error: BaseException) -> str:
+    """What is wrong, for a message that names the file itself: without the system's number and a second name."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 class TextassayError(Exception):
     """Base of all errors that textassay raises on purpose."""
 

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,12 +15,15 @@ from typing import Any, BinaryIO, Self
 
 from textassay.atomic import sync_folder
 from textassay.errors import FolderError, OutputError
+from textassay.untrusted import parse_json, read_bytes
 
 MANIFEST, SUMMARY, PROFILE = "manifest.json", "summary.json", "profile.tap"
 ERRORS, REPORT = "errors.jsonl", "report.html"
 COMPARISON, SIMULATION = "comparison.json", "simulation.json"
 BATCHES_PARQUET, BATCHES_JSON = "batches.parquet", "batches.jsonl.zst"
 MANIFEST_SCHEMA = "textassay.manifest/1"
+LONGEST_JSON = 1 << 30
+"""Bytes of a manifest or summary that is read: of a million inputs about half of it."""
 BIGRAMS = "bigrams.tap"
 PLAN = "plan.json"
 PLAN_SCHEMA = "textassay.plan/1"
@@ -56,6 +60,7 @@ class Layout:
 SCAN_LAYOUT = Layout(OURS, MANIFEST, MANIFEST_SCHEMA)
 
 PARTIAL = ".partial"
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")
 LOCK = "lock"
 STATE = "state.json"
 """In PARTIAL: what there lies is a scan that has not ended (`checkpoint`)."""
@@ -86,6 +91,9 @@ class OutputFolder:
         self._layout = layout
         try:
             _refuse_foreign(self.path, layout, beside_shards)
+            if self.partial.is_symlink():
+                # What it leads to would be emptied.
+                raise FolderError(f"{self.partial} is a symbolic link; wanted a folder of ours, or none")
             self._lock: int | None = _locked(self.partial / LOCK, self.path)
             try:
                 self._take_over(keeps_unfinished)
@@ -99,6 +107,8 @@ class OutputFolder:
         is_unfinished = self.holds_unfinished
         if is_unfinished and not keeps_unfinished:
             raise FolderError(f"{self.path} holds a scan that has not ended: go on with it, or remove {self.partial}")
+        if is_unfinished:
+            _refuse_links(self.partial)
         if is_unfinished or not self._has_committed():
             self._take_back()
         if not is_unfinished:
@@ -177,7 +187,7 @@ class OutputFolder:
         for name in self._moved(marker):
             if os.path.lexists(self.path / name) and not (self.partial / name).exists():
                 (self.path / name).rename(self.partial / name)
-        if old.exists():
+        if old.is_dir() and not old.is_symlink():
             for name in (*names[:-1], self._layout.manifest):
                 if os.path.lexists(old / name):
                     (old / name).rename(self.path / name)
@@ -189,7 +199,7 @@ class OutputFolder:
     def _moved(self, marker: Path) -> list[str]:
         """What a commit was about to put in place, the manifest first."""
         try:
-            moved = json.loads(marker.read_bytes())
+            moved = parse_json(read_bytes(marker, LONGEST_JSON, is_named=False))
         except ValueError:  # cut short itself: nothing had been moved
             return []
         if not isinstance(moved, list) or not all(name in self._layout.names for name in moved):
@@ -223,14 +233,21 @@ _ATTEMPTS = 10
 
 
 def json_text(value: Any) -> str:
-    """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN. A path's bytes that are no UTF-8 (lone surrogates
-    in Python) are escaped.
+    """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN. Characters that would act on a terminal, or
+    turn a line's direction, are escaped; a path's bytes that are no UTF-8 are shown as `inputs.printable` does.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace").decode() + "\n"
+    text = _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _NO_UTF8.sub(lambda match: f"\\\\x{ord(match[0]) - 0xDC00:02x}", text) + "\n"
+
+
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+_ACTING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
+    if len(path.parts) > 1 and _SCHEME.fullmatch(path.parts[0]):  # a path holds s3://bucket as s3:/bucket
+        raise FolderError(f"{path} looks like the address of a store; results go to a folder of a file system")
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path} is a file; wanted a folder, new, empty, or with the results of an earlier run")
     present = set(os.listdir(path)) if path.exists() else set()
@@ -244,9 +261,17 @@ def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")
 
 
+def _refuse_links(partial: Path) -> None:
+    """What a scan goes on with is written to, and cut to the lengths that its state names."""
+    for place, folders, names in os.walk(partial):
+        for name in (*folders, *names):
+            if (Path(place) / name).is_symlink():
+                raise FolderError(f"{Path(place) / name} is a symbolic link; --restart begins anew")
+
+
 def _is_ours(path: Path, layout: Layout) -> bool:
     try:
-        content = json.loads((path / layout.manifest).read_bytes())
+        content = parse_json(read_bytes(path / layout.manifest, LONGEST_JSON, is_named=False))
     except (FileNotFoundError, IsADirectoryError, ValueError):
         return False
     return isinstance(content, dict) and content.get("schema") == layout.schema
@@ -256,7 +281,7 @@ def _locked(lock: Path, path: Path) -> int:
     for _ in range(_ATTEMPTS):
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except FileNotFoundError:
             continue
         try:

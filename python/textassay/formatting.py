@@ -1,5 +1,7 @@
 """Numbers, names and text of a corpus, fit for people to read: on a terminal, in a report."""
 
+from collections.abc import Mapping
+
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -8,6 +10,7 @@ def clean(text: str, longest: int = 60) -> str:
     # A token may be as long as a record: what lies behind `longest` characters is cut off anyway.
     start = text[: longest + 1]
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in start)
+    shown = shown.replace("##[", "\\x23#[")  # which acts on the log of a workflow, wherever it stands
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
@@ -40,6 +43,12 @@ def counted(value: float | None, noun: str, plural: str = "") -> str:
 
 def size(value: float | None) -> str:
     return "–" if value is None else f"{number(value)}{'' if value >= 10_000 else ' '}B"
+
+
+def entropy_range(quantiles: Mapping[str, float]) -> str:
+    """Of batches, most of them: from the 5th to the 95th percentile; one figure where all have the same."""
+    low, middle, high = (decimal(quantiles[key], 2) for key in ("0.05", "0.5", "0.95"))
+    return f"entropy {middle} bits" if low == high else f"entropy {low} to {high} bits, median {middle}"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:

@@ -6,7 +6,6 @@ of a comparison with a reference, `[[limit]]` any figure of summary.json.
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
@@ -21,6 +20,7 @@ from textassay.policy import check_keys, read_policy
 from textassay.provenance import LABELS, SYNTHETIC
 from textassay.signal_drift import SignalDrift
 from textassay.signals import BATCH_PREFIX
+from textassay.untrusted import parse_toml
 
 Mode = Literal["enforce", "monitor"]
 MODES: tuple[Mode, ...] = ("enforce", "monitor")
@@ -155,8 +155,8 @@ class GatePolicy:
     def parse(cls, text: str, origin: str = "policy") -> "GatePolicy":
         """The policy of a TOML text."""
         try:
-            content = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            content = parse_toml(text)
+        except ValueError as error:
             raise UsageError(f"{origin}: {error}") from error
         return _parse(content, origin, Path())
 
@@ -337,7 +337,8 @@ class _Table:
         """`min` and `max`, of which one at least is there."""
         least, most = self.number("min"), self.number("max")
         if least is None and most is None:
-            raise UsageError(f"{self._where}: wanted min or max, found neither")
+            found = ", ".join(map(_short, self._values)) or "neither"
+            raise UsageError(f"{self._where}: wanted min or max, found {found}")
         if least is not None and most is not None and least > most:
             raise UsageError(f"{self._where}: min={least:g} is above max={most:g}: nothing could pass")
         return {"min": least, "max": most}

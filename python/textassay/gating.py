@@ -303,7 +303,7 @@ class _Gate:
             raise _NoData(
                 f"shares below {_percent(BLIND_BELOW)} are not told from none without human text to compare: {remedy}"
             )
-        interval = f"95 % interval {_percent(found['low'])} to {_percent(found['high'])}"
+        interval = f"95 % interval by chance alone {_percent(found['low'])} to {_percent(found['high'])}"
         message = f"{limit.bound} of the estimate, {found['n_documents']:,} documents, {interval}"
         message += f", blind below {_percent(BLIND_BELOW)}" if found["is_blind"] else ""
 

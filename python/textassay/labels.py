@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.atomic import replacing
-from textassay.errors import InputError, UsageError
+from textassay.errors import InputError, UsageError, reason_of
 from textassay.predicates import Predicate, parse_predicate
 from textassay.sampling import MAX_SAMPLE, SCHEMA
 from textassay.stratified import Agreement, Estimate, LabelledStratum, agreement, estimate_ratio
+from textassay.untrusted import MOST_DIGITS, parse_json
+from textassay.versions import unlike
 
 REPORT_SCHEMA = "textassay.labels/1"
 HUMAN, SYNTHETIC = "human", "synthetic"
@@ -58,7 +60,8 @@ def take_labels(
         _fill_in(items, label_field, sheet)
     labels = [_label_of(item, label_field, reviewed) for item in items]
     if not any(label is not None for label in labels):
-        raise UsageError(f"{fspath(reviewed)}: no item has a label in {label_field!r}")
+        place = fspath(reviewed) if sheet is None else fspath(sheet)
+        raise UsageError(f"{place}: no item has a label in {label_field!r}: fill in human, synthetic or unsure")
     text = predicted if predicted is not None else _default_predicate(items)
     marks = _marked(items, None if text is None else parse_predicate(text))
     second = [_label_of(item, second_field, reviewed) if second_field else None for item in items]
@@ -174,7 +177,9 @@ def _read_items(path: str | PathLike[str]) -> list[dict[str, Any]]:
     items = []
     try:
         with Path(path).open("rb") as stream:
-            for number, line in enumerate(stream, 1):
+            for number, line in enumerate(iter(lambda: stream.readline(LONGEST_CELL + 1), b""), 1):
+                if len(line) > LONGEST_CELL:
+                    raise InputError(f"{fspath(path)}: line {number}: wanted at most {LONGEST_CELL:,} bytes")
                 if line.strip():
                     items.append(_item(line, f"{fspath(path)}: line {number}"))
                 if len(items) > MAX_SAMPLE:
@@ -189,17 +194,17 @@ def _read_items(path: str | PathLike[str]) -> list[dict[str, Any]]:
 
 def _item(line: bytes, where: str) -> dict[str, Any]:
     try:
-        item = json.loads(line)
+        item = parse_json(line)
         sampling = item["sampling"]
         if sampling["schema"] != SCHEMA:
-            raise ValueError(f"wanted the schema {SCHEMA}")
+            raise ValueError(unlike(sampling["schema"], SCHEMA))
         numbers = (item["item"], sampling["documents"], sampling["sampled"])
         is_whole = all(type(number) is int and number > 0 for number in numbers)
         if not (is_whole and isinstance(sampling["stratum"], str) and isinstance(item["text"], str)):
             raise ValueError("wanted item, text, and of its stratum name, documents, sampled")
         if not all(isinstance(v, str | int | float | None) for v in sampling["figures"].values()):
             raise ValueError("wanted figures that are numbers or texts")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{where}: wanted an item of a sample: {error!r}") from error
     return item
 
@@ -244,15 +249,20 @@ def _fill_in(items: Sequence[dict[str, Any]], field: str, path: str | PathLike[s
             if not {"item", field} <= set(rows.fieldnames or ()):
                 raise InputError(f"{fspath(path)}: wanted the columns item and {field}")
             for row in rows:
-                number = int(row["item"]) if (row["item"] or "").strip().isdecimal() else 0
+                number = _number_of(row["item"] or "")
                 if number not in by_number or number in seen:
                     raise InputError(f"{fspath(path)}: item {row['item']!r} is not in the sample, or there twice")
                 seen.add(number)
                 by_number[number][field] = row[field]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {fspath(path)}: {error}") from error
+        raise InputError(f"cannot read {fspath(path)}: {reason_of(error)}") from error
     finally:
         csv.field_size_limit(limit_before)
+
+
+def _number_of(text: str) -> int:
+    """Of an item; 0 is none's."""
+    return int(text) if text.strip().isdecimal() and len(text) < MOST_DIGITS else 0
 
 
 def _labelled(items: Sequence[Mapping[str, Any]], labels: Sequence[bool | None]) -> list[dict[str, Any]]:

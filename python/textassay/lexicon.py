@@ -5,12 +5,13 @@ from functools import cached_property
 from hashlib import blake2b
 from importlib.resources import files
 from os import PathLike
-from pathlib import Path
 
 from textassay import _backend
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
+from textassay.untrusted import read_bytes
 
 DEFAULT = "markers-en.txt"
+LONGEST = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ def load_lexicon(path: str | PathLike[str]) -> Lexicon:
     phrase.
     """
     try:
-        return parse_lexicon(Path(path).read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the marker lexicon {path}: {error}") from error
+        text = read_bytes(path, LONGEST).decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the marker lexicon {path}: {reason_of(error)}") from error
+    return parse_lexicon(text, str(path))
 
 
 def parse_lexicon(text: str, name: str) -> Lexicon:

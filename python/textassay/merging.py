@@ -1,7 +1,6 @@
 """Profiles of parts of a corpus, added up."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
@@ -9,12 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from textassay.detector import package_detector_of
-from textassay.errors import InputError, UsageError
+from textassay.errors import FolderError, InputError, UsageError
 from textassay.folder import BIGRAMS, MANIFEST, MANIFEST_SCHEMA, PLAN, PROFILE, REPORT, SUMMARY, OutputFolder
 from textassay.profile import Profile
 from textassay.report import can_report, page_or_warning
+from textassay.scan_folder import read_json
 from textassay.shards import PlanRecord, ShardRecord
 from textassay.summary import ACCOUNTS, DAMAGED_SHOWN, summary_of
+from textassay.summary import SCHEMA as SUMMARY_SCHEMA
 
 
 def merge_profiles(
@@ -182,10 +183,10 @@ def profile_file(path: Path) -> Path:
 def _added_inputs(paths: Sequence[Path]) -> dict[str, Any]:
     found = [_inputs_beside(path) for path in paths]
     added: dict[str, Any] = {}
-    for name in ("files", "files_damaged", "bytes", "bytes_compressed", "lines", "documents", "malformed"):
+    for name in _COUNTED[:-2]:
         added[name] = _sum([one.get(name) for one in found])
     added["malformed_by_reason"] = _sums([one.get("malformed_by_reason") for one in found])
-    for name in ("frames", "frames_without_checksum"):
+    for name in _COUNTED[-2:]:
         added[name] = _sum([one.get(name) for one in found])
     accounts = [one.get("accounted", {}) for one in found]
     added["accounted"] = {name: _sum([one.get(name) for one in accounts]) for name in ACCOUNTS}
@@ -196,11 +197,37 @@ def _added_inputs(paths: Sequence[Path]) -> dict[str, Any]:
 
 def _inputs_beside(path: Path) -> dict[str, Any]:
     """The inputs that the summary in a scan's folder names; nothing for a bare profile."""
-    try:
-        content = json.loads((path / SUMMARY).read_bytes())
-        return dict(content["inputs"])
-    except (OSError, ValueError, KeyError, TypeError):
+    if not (path / SUMMARY).is_file():
         return {}
+    inputs = read_json(path / SUMMARY, SUMMARY_SCHEMA).get("inputs")
+    if not isinstance(inputs, dict) or not _are_inputs(inputs):
+        raise FolderError(f"{path / SUMMARY}: its inputs are not as a scan or a merge writes them")
+    return inputs
+
+
+def _are_inputs(found: Mapping[str, Any]) -> bool:
+    """Whether all that is added up is of the right kind; what is missing is not known."""
+    reasons, accounts, damaged = (found.get(name) or {} for name in ("malformed_by_reason", "accounted", "damaged"))
+    if not (isinstance(reasons, dict) and isinstance(accounts, dict) and isinstance(damaged, (list, dict))):
+        return False
+    counts = [*(found.get(name) for name in _COUNTED), *accounts.values()]
+    return (
+        all(one is None or type(one) is int and one >= 0 for one in counts)
+        and all(type(one) is int and one >= 0 for one in reasons.values())
+        and all(isinstance(one, dict) and set(one) == _DAMAGE and _is_damage(**one) for one in damaged)
+        and isinstance(found.get("balanced", False), bool)
+    )
+
+
+_COUNTED = ("files", "files_damaged", "bytes", "bytes_compressed", "lines", "documents", "malformed")
+_COUNTED += ("frames", "frames_without_checksum")
+_DAMAGE = {"file", "status", "reason", "byte_offset", "compressed_offset", "bytes_lost"}
+
+
+def _is_damage(file: Any, status: Any, reason: Any, **places: Any) -> bool:
+    return all(isinstance(one, str) for one in (file, status, reason)) and all(
+        one is None or type(one) is int for one in places.values()
+    )
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

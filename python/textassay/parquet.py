@@ -177,7 +177,7 @@ class ParquetRows:
                 self._to_skip -= file.metadata.row_group(group).num_rows
                 continue
             try:
-                n_rows = self._step_rows(file.metadata.row_group(group), group)
+                n_rows = self._step_rows(file, group)
                 for step in file.iter_batches(n_rows, [group], self._columns, use_threads=False):
                     n_done += step.num_rows
                     skipped = min(self._to_skip, step.num_rows)
@@ -196,8 +196,11 @@ class ParquetRows:
         except Exception:  # noqa: BLE001 (the damage, which has been told)
             return
 
-    def _step_rows(self, about: Any, group: int) -> int:
+    def _step_rows(self, file: Any, group: int) -> int:
         """How many rows to decode at a time: a stranger's file of kilobytes may decode to terabytes."""
+        # pyarrow's reader raises where the metadata of a column is damaged; asked for it directly, it ends the process.
+        next(file.iter_batches(1, [group], self._columns, use_threads=False), None)
+        about = file.metadata.row_group(group)
         size = sum(about.column(i).total_uncompressed_size for i in self._leaves)
         wanted = min(_STEP_ROWS, _STEP_BYTES * about.num_rows // max(1, size))
         is_looked_into = about.num_rows * size > _MANY_STEPS * _DECODED_BYTES

@@ -18,6 +18,8 @@ MAX_STATES = 65_535
 MAX_NODES = 200_000
 MAX_STEPS = 5_000_000
 MAX_NESTING = 50
+MAX_REPEATS = 3
+"""Of a pattern that is not followed by an automaton."""
 MAX_REPEAT = 65_534
 
 REJECTS, ACCEPTS, FIRST_STATE = 0, 1, 2
@@ -77,6 +79,31 @@ def join_tables(tables: Sequence[PatternTable]) -> tuple[Automaton, list[int]]:
     accepting = np.concatenate([[REJECTS, ACCEPTS], *(table.accepting for table in tables)])
     joined = classes.reshape(256).astype(np.uint8), np.concatenate(rows), accepting.astype(np.uint8)
     return Automaton(*joined), starts
+
+
+def check_backtracking(pattern: str) -> None:
+    """Raises `PatternError` on a pattern that Python's `re`, which tries one way after the other, might follow for longer than a
+    polynomial of degree MAX_REPEATS: where what is repeated can itself be read in several ways, or more repeats follow one another.
+    """
+    varying = 0
+    waiting = [(_Parser(pattern).whole(), False)]
+    while waiting:
+        node, is_repeated = waiting.pop()
+        match node:
+            case _Sequence(parts):
+                waiting += [(part, is_repeated) for part in parts]
+            case _Choice(parts):
+                if is_repeated:
+                    raise PatternError(f"a repeat of alternatives takes too long: {pattern[:200]!r}")
+                varying += 1
+                waiting += [(part, is_repeated) for part in parts]
+            case _Repeat(part, least, most):
+                if is_repeated and most != least:
+                    raise PatternError(f"a repeat of a repeat takes too long: {pattern[:200]!r}")
+                varying += most != least
+                waiting.append((part, is_repeated or most is None or most > 1))
+    if varying > MAX_REPEATS:
+        raise PatternError(f"more than {MAX_REPEATS} repeats and alternatives: {pattern[:200]!r}")
 
 
 # --- from text to a tree
@@ -190,6 +217,8 @@ class _Parser:
         if found is None or found[0] == "{}":
             return None
         self.at = found.end()
+        if max(len(found[1]), len(found[3])) > len(str(MAX_REPEAT)):
+            raise self._wrong(f"wanted a repeat of at most {MAX_REPEAT} times before")
         least = int(found[1] or 0)
         most = int(found[3]) if found[3] else None if found[2] else least
         if max(least, most or 0) > MAX_REPEAT or most is not None and most < least:

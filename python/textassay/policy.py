@@ -1,27 +1,20 @@
 """The policy of a corpus: one TOML file, which several commands decide by."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
-from textassay.errors import UsageError
-
-LARGEST = 1 << 24
+from textassay.errors import UsageError, reason_of
+from textassay.untrusted import read_toml
 
 
 def read_policy(path: str | PathLike[str]) -> dict[str, Any]:
     """All of the file. Raises `UsageError` on one that cannot be read."""
     try:
-        with Path(path).open("rb") as stream:
-            data = stream.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise UsageError(f"{fspath(path)}: wanted a policy of at most {LARGEST} bytes")
-        return tomllib.loads(data.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"cannot read the policy {fspath(path)}: {error}") from error
+        return read_toml(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the policy {fspath(path)}: {reason_of(error)}") from error
 
 
 def read_section(path: str | PathLike[str], section: str, others: Sequence[str]) -> dict[str, Any]:

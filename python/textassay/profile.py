@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from textassay.atomic import replacing
 from textassay.configuration import BATCH_TOKENS, MAX_TYPES, Configuration, configure
 from textassay.detector import DetectorChoice, as_detector
 from textassay.distribution import describe
+from textassay.errors import UsageError
 from textassay.lexicon import Lexicon
 from textassay.provenance_tables import describe_provenance
 from textassay.report import has_report
 from textassay.sampled import estimated_spectrum, sketched, tokens_of
 from textassay.spectrum import Figure, Spectrum, figures, rarefaction_sizes, rarefied_types, spectrum_table
+from textassay.tap_format import sum_beyond_limit
 from textassay.tap_reader import read_profile
 from textassay.tap_writer import state_digest, write_profile
 from textassay.tokenizer import Tokenizer, TokenizerChoice, as_tokenizer
@@ -123,8 +125,12 @@ class Profile:
         self.merge(scanner.profile)
 
     def merge(self, other: "Profile") -> None:
-        """Adds the counts of `other`, which is unchanged. Raises `UsageError` where the configurations differ."""
+        """Adds the counts of `other`, which is unchanged. Raises `UsageError` where the configurations differ, or a sum would be
+        more than 2^63 - 1.
+        """
         self.configuration.check_same(other.configuration)
+        if beyond := sum_beyond_limit(self.totals(), other.totals()):
+            raise UsageError(f"profiles that add up to {beyond}: wanted less than 2^63")
         self._state.merge(other._state)
 
     def merge_file(self, path: str | PathLike[str]) -> None:
@@ -143,6 +149,9 @@ class Profile:
         merged = Profile.from_state(self.configuration, self._state.copy())
         merged.merge(other)
         return merged
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Profile is not pickled: send profile.serialize(), and Profile.deserialize() it there")
 
     def __repr__(self) -> str:
         totals = self.totals()

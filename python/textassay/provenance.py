@@ -6,21 +6,20 @@ the label. Every condition becomes a pattern that a field's value must match, so
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cached_property
 from hashlib import blake2b
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.fields import parse_field
 from textassay.patterns import Automaton, PatternError, compile_pattern, join_tables
+from textassay.untrusted import LONGEST_TOML, parse_toml, read_bytes
 
 if TYPE_CHECKING:
     from textassay.detector import Detector
@@ -103,17 +102,17 @@ class ProvenanceRules:
     def load(cls, path: str | PathLike[str]) -> "ProvenanceRules":
         """Reads a TOML file. Raises `UsageError` naming the file and the rule on anything unknown or wrong in it."""
         try:
-            text = Path(path).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the provenance rules {fspath(path)}: {error}") from error
+            text = read_bytes(path, LONGEST_TOML).decode("utf-8")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read the provenance rules {fspath(path)}: {reason_of(error)}") from error
         return cls.parse(text, fspath(path))
 
     @classmethod
     def parse(cls, text: str, origin: str = "rules") -> "ProvenanceRules":
         """The rules of a TOML text."""
         try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            content = parse_toml(text)
+        except ValueError as error:
             raise UsageError(f"{origin}: {error}") from error
         return _parse(content, origin)
 

@@ -61,6 +61,8 @@ def find_remote(url: str, suffixes: tuple[str, ...]) -> "list[Input]":
         raise
     except ImportError as error:
         raise MissingPackageError(f"{url}: {error}; pip install 'textassay[remote]'") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{url}: not found") from error
     except Exception as error:
         raise InputError(f"{url}: {_words(error)}") from error
     if not files:

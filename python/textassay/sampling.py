@@ -18,6 +18,7 @@ from textassay.configuration import check_limits
 from textassay.cpus import usable_cpus
 from textassay.errors import InputError, OutputError, UsageError
 from textassay.fields import parse_field
+from textassay.first_record import nothing_found
 from textassay.inputs import Input, resolve_inputs
 from textassay.prescan import check_options, check_readable_twice, scan_of
 from textassay.records import field_of, name_of, parse_record, read_lines, text_of
@@ -87,6 +88,10 @@ def sample_documents(
         tempfile.TemporaryDirectory(prefix=".textassay-", dir=Path(out).resolve().parent) as place,
         scan_of(files, scanned, Path(place), options, used_threads, on_progress) as (results, matched),
     ):
+        outcomes = [part.outcome for _, part in matched]
+        if any(one["malformed"] for one in outcomes) and not any(one["documents"] for one in outcomes):
+            fields = scan_options.get("text_fields", ("text",))
+            raise nothing_found("a sample needs documents: all records are malformed", files, fields)
         dimensions = dimensions or [
             parse_dimension(name) for name in DEFAULT_DIMENSIONS if name in results.column_kinds()
         ]

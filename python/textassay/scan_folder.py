@@ -1,10 +1,9 @@
 """What a scan left in its folder, for who decides by it: the inputs, their rows of documents, their batches."""
 
-import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -17,13 +16,18 @@ from numpy.typing import NDArray
 
 from textassay.configuration import LIMITS
 from textassay.errors import FolderError, InputError, UsageError
-from textassay.folder import MANIFEST, MANIFEST_SCHEMA
+from textassay.folder import LONGEST_JSON, MANIFEST, MANIFEST_SCHEMA
 from textassay.inputs import Input, digest_of
 from textassay.signals import BATCH_PREFIX
+from textassay.summary import check_outcome
+from textassay.untrusted import parse_json, read_bytes
+from textassay.versions import unlike
 
 CHUNK_ROWS = 1 << 17
-LONGEST_JSON = 1 << 30
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+LONGEST_ROW = 1 << 24
+MOST_TEXT = 1 << 30
+"""Bytes of a column of texts in a chunk of rows."""
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 TEXT_COLUMNS = ("id", "provenance", "provenance_reason")
 PLACES = ("line", "byte_offset")
 SHARD_SUFFIX = ".jsonl.zst"
@@ -85,6 +89,8 @@ class ScanFolder:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = "the profile is a merged one" if "profiles" in content else f"{MANIFEST}: {error!r}"
             raise FolderError(f"{self.path} holds no results of a scan: {what}") from error
+        if len({one.documents for one in self.inputs}) < len(self.inputs):
+            raise FolderError(f"{self.path / MANIFEST}: two inputs have the same rows of documents")
         least, most = LIMITS["max_window_log"]
         if not least <= self.max_window_log <= most:
             raise FolderError(f"{self.path / MANIFEST}: max_window_log={self.max_window_log}: wanted {least} to {most}")
@@ -92,15 +98,17 @@ class ScanFolder:
     def _input(self, entry: Mapping[str, Any]) -> ScannedInput:
         if entry["documents"] is None:
             raise FolderError(f"{self.path} holds no rows of documents: scan without --documents none")
+        # What is made of the input is called after this file.
         place = PurePosixPath(entry["documents"])
-        if place.parent != PurePosixPath("documents") or place.name in ("", ".", ".."):
+        if place.parent != PurePosixPath("documents") or not _NAME.fullmatch(place.name):
             raise FolderError(f"{self.path / MANIFEST}: wanted a file in documents/, found {entry['documents']!r}")
         outcome = dict(entry["outcome"])
-        for name in ("bytes", "bytes_parsed", "lines", "documents", "malformed"):
-            outcome[name] = int(outcome[name])
-        return ScannedInput(
-            entry["path"], entry["size"], entry["mtime_ns"], entry["digest"], self.path / place, outcome
-        )
+        check_outcome(outcome)
+        name, size, mtime_ns, digest = (entry[key] for key in ("path", "size", "mtime_ns", "digest"))
+        texts, numbers = (name, digest or ""), (size or 0, mtime_ns or 0)
+        if not all(isinstance(one, str) for one in texts) or not all(type(one) is int for one in numbers):
+            raise TypeError("wanted path, size, mtime_ns and digest of an input")
+        return ScannedInput(name, size, mtime_ns, digest, self.path / place, outcome)
 
     def input_of(self, file: Input) -> ScannedInput:
         """The input of the scan that this file is: by its name, or else by its content. Raises `InputError` where
@@ -126,7 +134,10 @@ class ScanFolder:
             return {}
         kinds = _parquet_kinds if _is_parquet(self.inputs[0].documents) else _lines_kinds
         # A JSONL file of no rows names no columns: the first that has some does.
-        found = next((kind for one in self.inputs if (kind := kinds(one.documents))), {})
+        found: dict[str, str] = {}
+        for one in self.inputs:
+            with _reading(one.documents):
+                found = found or kinds(one.documents)
         return found | dict.fromkeys(BATCH_COLUMNS, "number")
 
     def check_columns(self, wanted: Mapping[str, str]) -> None:
@@ -193,25 +204,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def read_json(path: Path, schema: str) -> dict[str, Any]:
     """An object of this schema, all of whose numbers are finite. Raises `FolderError`."""
     try:
-        if path.stat().st_size > LONGEST_JSON:
-            raise FolderError(f"{path}: wanted at most {LONGEST_JSON} bytes")
-        data = path.read_bytes()
-        content = json.loads(data, parse_constant=_finite, parse_float=_finite)
-        if _SURROGATE.search(data):  # names with half a character could not be written again
-            json.dumps(content, ensure_ascii=False).encode()
-    except FolderError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(read_bytes(path, LONGEST_JSON, is_named=False))
+    except (OSError, ValueError) as error:
         raise FolderError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict) or content.get("schema") != schema:
-        raise FolderError(f"{path}: wanted the schema {schema}")
+        raise FolderError(f"{path}: {unlike(content.get('schema') if isinstance(content, dict) else content, schema)}")
     return content
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(float(text)):
-        raise ValueError(f"{text} is no finite number")
-    return float(text)
 
 
 def batches_file(folder: Path) -> Path | None:
@@ -226,12 +224,20 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
     Raises `FolderError` on a file that is damaged, `UsageError` where it needs pyarrow.
     """
     read = _parquet_chunks if _is_parquet(path) else _lines_chunks
-    try:
+    with _reading(path):
         yield from read(path, columns)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except UsageError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, zstandard.ZstdError) as error:
-        # pyarrow's errors are of these kinds.
+    except Exception as error:
+        kinds = (OSError, ValueError, TypeError, KeyError, RuntimeError, ArithmeticError, zstandard.ZstdError)
+        if not isinstance(error, kinds) and not type(error).__module__.startswith("pyarrow"):
+            raise
         raise FolderError(f"cannot read {path}: {error}") from error
 
 
@@ -248,25 +254,39 @@ def _parquet_kinds(path: Path) -> dict[str, str]:
 
 
 def _parquet_chunks(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
-    import pyarrow
-
-    file = _parquet_file(path)
+    file = _parquet_file(path, columns)
     kinds = {field.name: field.type for field in file.schema_arrow}
     if missing := [name for name in columns if name not in kinds]:
         raise KeyError(f"no column {missing[0]!r}")
     for batch in file.iter_batches(CHUNK_ROWS, columns=list(columns)):
-        texts = {name: batch[name].cast(pyarrow.string()) for name in columns if not _is_number(kinds[name])}
+        texts = {name: _texts_of(batch[name]) for name in columns if not _is_number(kinds[name])}
         yield {name: texts.get(name, batch[name]).to_numpy(zero_copy_only=False) for name in columns}
 
 
-def _parquet_file(path: Path) -> Any:
+def _texts_of(column: Any) -> Any:
+    """As strings. A dictionary is not unpacked before it is known how large that makes it: one text may be in every row."""
+    import pyarrow
+    import pyarrow.compute
+
+    if pyarrow.types.is_dictionary(column.type):
+        lengths = pyarrow.compute.binary_length(column.dictionary).cast(pyarrow.int64())
+        size = pyarrow.compute.sum(lengths.take(column.indices)).as_py() or 0
+        if size > MOST_TEXT:
+            raise ValueError(f"wanted texts of at most {MOST_TEXT:,} bytes in {len(column)} rows, found {size:,}")
+    return column.cast(pyarrow.string())
+
+
+def _parquet_file(path: Path, columns: Sequence[str] = ()) -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
         raise UsageError(f"{path} needs pyarrow: pip install 'textassay[arrow]'") from error
     try:
+        if not path.is_file():
+            raise ValueError("wanted a regular file")
+        names = [name for name in columns if name in (*TEXT_COLUMNS, "file")]
         # As bytes: a name that is no UTF-8 is none for pyarrow.
-        return pyarrow.parquet.ParquetFile(pyarrow.OSFile(os.fsencode(path)))
+        return pyarrow.parquet.ParquetFile(pyarrow.OSFile(os.fsencode(path)), read_dictionary=names)
     except (OSError, ValueError) as error:
         raise FolderError(f"cannot read {path}: {error}") from error
 
@@ -281,17 +301,19 @@ def _is_number(kind: Any) -> bool:
 
 
 def _lines_kinds(path: Path) -> dict[str, str]:
-    row = next(_json_rows(path), {})
+    row, _ = next(_json_rows(path), ({}, 0))
     return {name: "text" if name in TEXT_COLUMNS or isinstance(row[name], str) else "number" for name in row}
 
 
 def _lines_chunks(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
     rows: list[Mapping[str, Any]] = []
-    for row in _json_rows(path):
+    held = 0
+    for row, size in _json_rows(path):
         rows.append(row)
-        if len(rows) == CHUNK_ROWS:
+        held += size
+        if len(rows) == CHUNK_ROWS or held > LONGEST_ROW:
             yield _arrays(rows, columns)
-            rows = []
+            rows, held = [], 0
     if rows:
         yield _arrays(rows, columns)
 
@@ -307,15 +329,20 @@ def _array(name: str, values: Sequence[Any]) -> NDArray[Any]:
     return np.array(values, object if is_text else np.float64)
 
 
-def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _json_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Rows, and how many bytes each of them takes."""
+    if not path.is_file():
+        raise ValueError("wanted a regular file")
     with path.open("rb") as stream, zstandard.ZstdDecompressor().stream_reader(stream) as lines:
         rest = b""
         while piece := lines.read(1 << 20):
             *whole, rest = (rest + piece).split(b"\n")
             for line in whole:
-                row = json.loads(line)
+                row = parse_json(line)
                 if not isinstance(row, dict):
                     raise TypeError("wanted an object a line")
-                yield row
+                yield row, len(line)
+            if len(rest) > LONGEST_ROW:
+                raise ValueError(f"wanted rows of at most {LONGEST_ROW:,} bytes")
         if rest:
             raise ValueError("wanted a line break at the end")

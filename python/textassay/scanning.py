@@ -46,6 +46,7 @@ from textassay.folder import (
     SUMMARY,
     OutputFolder,
 )
+from textassay.formatting import counted
 from textassay.inputs import DIGEST_KIND, Input, change_of, digest_of, printable, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.metrics import flat_metrics
@@ -134,6 +135,10 @@ class ScanResult:
     def errors(self) -> list[dict[str, Any]]:
         """Malformed records and damaged files: `file`, `line`, `byte_offset`, `reason`."""
         return [json.loads(line) for _, block in self._errors.blocks() for line in block.splitlines()]
+
+    def __repr__(self) -> str:
+        out = "" if self.out is None else f", in {self.out}"
+        return f"<ScanResult of {counted(len(self.inputs), 'file')}{out}: {self.profile!r}>"
 
     def _repr_html_(self) -> str | None:
         """For notebooks; None without jinja2 and matplotlib, and then `repr` is shown."""

@@ -16,11 +16,15 @@ from typing import Any
 from textassay.atomic import create
 from textassay.checkpoint import SECONDS
 from textassay.errors import FolderError, OutputError, ScanInterrupted, UsageError
-from textassay.folder import MANIFEST, PLAN, PLAN_SCHEMA, SHARDS, json_text
+from textassay.folder import MANIFEST, PLAN, PLAN_SCHEMA, SHARDS, SUMMARY, json_text
 from textassay.inputs import Input, resolve_inputs
+from textassay.scan_folder import read_json
 from textassay.scan_settings import ScanSettings, check_settings
 from textassay.scanning import Course, DocumentsChoice, Progress, ScanResult, document_form, scan_files
+from textassay.summary import SCHEMA as SUMMARY_SCHEMA
 from textassay.summary import is_damaged
+from textassay.untrusted import parse_json, read_bytes
+from textassay.versions import unlike
 
 MOST_SHARDS = 100_000
 LONGEST_PLAN = 1 << 26
@@ -76,18 +80,16 @@ class PlanRecord:
         """Raises `FolderError` on anything but a plan."""
         path = Path(out) / PLAN
         try:
-            if path.stat().st_size > LONGEST_PLAN:
-                raise FolderError(f"{path}: wanted a plan of at most {LONGEST_PLAN} bytes")
-            return cls._parsed(json.loads(path.read_bytes()))
+            return cls._parsed(parse_json(read_bytes(path, LONGEST_PLAN, is_named=False)))
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise FolderError(f"{path}: wanted a plan of shards: {error!r}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise FolderError(f"{path}: wanted a plan of shards: {error}") from error
 
     @classmethod
     def _parsed(cls, content: Any) -> "PlanRecord":
-        if set(content) != {"schema", "settings", "shards"} or content["schema"] != PLAN_SCHEMA:
-            raise ValueError(f"not of the schema {PLAN_SCHEMA}")
+        if content["schema"] != PLAN_SCHEMA or set(content) != {"schema", "settings", "shards"}:
+            raise ValueError(unlike(content["schema"], PLAN_SCHEMA))
         shards = []
         for index, entry in enumerate(content["shards"]):
             numbers = (entry["files"], entry["bytes"])
@@ -187,7 +189,7 @@ class ShardResult:
     @property
     def summary(self) -> dict[str, Any] | None:
         """summary.json; None where the shard has no files."""
-        return json.loads((self.folder / "summary.json").read_bytes()) if self.files else None
+        return read_json(self.folder / SUMMARY, SUMMARY_SCHEMA) if self.files else None
 
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """As `ScanResult.is_damaged`."""

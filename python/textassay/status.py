@@ -39,10 +39,16 @@ def _status_of(path: Path) -> dict[str, Any]:
         return {"state": "running", "committed": None} | dict.fromkeys(("files_total", "bytes_total", *COUNTED))
     if not (path / MANIFEST).is_file():
         raise FolderError(f"{path} holds neither a scan nor its results")
-    inputs = read_manifest(path)["inputs"] or []
-    outcomes = [one["outcome"] for one in inputs]
-    sizes = [one["size"] for one in inputs]
-    totals = {name: sum(outcome[name] for outcome in outcomes) for name in COUNTED[1:]}
+    inputs = read_manifest(path).get("inputs") or []
+    try:
+        outcomes = [one["outcome"] for one in inputs]
+        sizes = [one["size"] for one in inputs]
+        totals = {name: sum(outcome[name] for outcome in outcomes) for name in COUNTED[1:]}
+        is_whole = all(type(one) is int for one in (*totals.values(), *(size or 0 for size in sizes)))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FolderError(f"{path / MANIFEST}: its inputs are not as a scan writes them: {error!r}") from error
+    if not is_whole:
+        raise FolderError(f"{path / MANIFEST}: wanted numbers of what became of the inputs")
     whole = {"files": len(inputs), "files_total": len(inputs), "bytes_total": None if None in sizes else sum(sizes)}
     return {"state": "finished", "committed": _written(path / MANIFEST)} | whole | totals
 

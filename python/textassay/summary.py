@@ -97,6 +97,29 @@ def inputs_of(names: Sequence[str], outcomes: Sequence[Mapping[str, Any]]) -> di
     }
 
 
+_COUNTS = (
+    "bytes",
+    "bytes_compressed",
+    "lines",
+    "documents",
+    "malformed",
+    "frames",
+    "frames_without_checksum",
+    *ACCOUNTS,
+)
+_DAMAGE = ("status", "reason", "byte_offset", "compressed_offset", "bytes_lost")
+
+
+def check_outcome(found: Mapping[str, Any]) -> None:
+    """Raises `ValueError` or `KeyError` on an outcome, out of a manifest, that `inputs_of` could not add up."""
+    reasons, places = found["malformed_by_reason"], [found[key] for key in _DAMAGE[2:]]
+    counts = [*(found[name] for name in _COUNTS), *places]
+    if not isinstance(reasons, dict) or not all(type(one) is int and one >= 0 for one in (*counts, *reasons.values())):
+        raise ValueError("wanted counts of what became of an input")
+    if not all(isinstance(found[key], str) for key in _DAMAGE[:2]):
+        raise ValueError("wanted the status of an input, and its reason")
+
+
 def is_damaged(inputs: Mapping[str, Any], malformed_budget: float = 0) -> bool:
     """Of what `inputs_of` returned: was a file damaged, or were more records malformed than the budget allows?
 
@@ -110,5 +133,4 @@ def is_damaged(inputs: Mapping[str, Any], malformed_budget: float = 0) -> bool:
 
 def damage(name: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """Where and why a file ended early."""
-    keys = ("status", "reason", "byte_offset", "compressed_offset", "bytes_lost")
-    return {"file": name} | {key: outcome[key] for key in keys}
+    return {"file": name} | {key: outcome[key] for key in _DAMAGE}

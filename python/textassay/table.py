@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textassay.errors import MissingPackageError
+
 
 class Table:
     """Named columns of one length, read-only. Null is NaN in a float column, None in a column of objects."""
@@ -55,8 +57,11 @@ class Table:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def to_arrow(self) -> Any:
-        """A pyarrow.Table. NaN becomes null."""
-        import pyarrow
+        """A pyarrow.Table. NaN becomes null. Raises `MissingPackageError` without pyarrow."""
+        try:
+            import pyarrow
+        except ImportError as error:
+            raise MissingPackageError("Arrow needs pyarrow: pip install 'textassay[arrow]'") from error
 
         return pyarrow.table({name: pyarrow.array(column, from_pandas=True) for name, column in self._columns.items()})
 
@@ -70,7 +75,12 @@ class Table:
         """A polars.DataFrame. NaN becomes null."""
         import polars
 
-        return polars.DataFrame(self._columns, nan_to_null=True)
+        columns = {
+            # Texts; without a type, a column of nulls would be one of Python objects.
+            name: polars.Series(name, column.tolist(), polars.String) if column.dtype == object else column
+            for name, column in self._columns.items()
+        }
+        return polars.DataFrame(columns, nan_to_null=True)
 
     def __repr__(self) -> str:
         shown = min(len(self), 5)

@@ -19,6 +19,7 @@ from textassay.atomic import replacing
 from textassay.errors import InputError, UsageError
 from textassay.measuring import measure
 from textassay.text_sample import CHARACTERS, sample_texts
+from textassay.untrusted import parse_json
 
 SCHEMA = "textassay.tail-score/1"
 GAP = "____"
@@ -103,7 +104,7 @@ class _Words:
             self._slots, self.counts = anchor.arrays["word_slots"], anchor.arrays["counts"]
             self._pairs = anchor.arrays["words_2"].reshape(-1, 2)
             self._log10 = anchor.arrays["log10_2"]
-            self._tail_begin = int(anchor.header["tail"][0])
+            self._tail_begin = anchor.header["tail"][0]
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{anchor.path}: an anchor without counts: it was imported") from error
         self._anchor = anchor
@@ -120,8 +121,9 @@ class _Words:
     def _looked_up(self, token: bytes) -> int:
         mask = len(self._slots) - 1
         slot = self._token_hash(token) & mask
-        while number := int(self._slots[slot]):
-            if self._anchor.word(number) == token:
+        for _ in self._slots:
+            number = int(self._slots[slot])
+            if not number or self._anchor.word(number) == token:
                 return number
             slot = (slot + 1) & mask
         return 0
@@ -403,8 +405,8 @@ def _rows(path: str | PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
                 if len(line) > LONGEST_LINE or number > MOST_PROBES:
                     raise InputError(f"{place}: wanted lines of at most {LONGEST_LINE} bytes, at most {MOST_PROBES}")
                 try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError) as error:
+                    row = parse_json(line)
+                except ValueError as error:
                     raise InputError(f"{place}: wanted JSON: {error}") from error
                 if not isinstance(row, dict):
                     raise InputError(f"{place}: wanted an object")

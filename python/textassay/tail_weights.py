@@ -195,7 +195,9 @@ def weigh_documents(
     assert used is not None
     folder = ScanFolder(scanned)
     if folder.settings.get("anchor") != used.digest:
-        raise UsageError(f"{folder.path}: not scanned with the anchor {used.path}")
+        raise UsageError(
+            f"{folder.path}: not scanned with the anchor {used.path}; scan it again with --anchor {used.path}"
+        )
     kinds = folder.column_kinds()
     if missing := [name for name in _NEEDED if name not in kinds]:
         raise UsageError(f"{folder.path}: the scan has no {', '.join(missing)}: scan with --anchor and these signals")

@@ -18,7 +18,9 @@ bytes, all lowest bytes first: the upper planes are mostly zero.
 The digest is over uncompressed chunks, so it names the state whatever version of zstd wrote the file.
 """
 
+import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,19 @@ PROVENANCE_NAME_BYTES = 256
 PROVENANCE_COLUMNS = 12
 SKETCH_ROWS = 4
 TOTALS = ("n_documents", "n_tokens", "n_bytes", "n_chars", "n_sentences", "n_replaced", "n_batches")
+
+COUNT_LIMIT = 1 << 63
+
+
+def sum_beyond_limit(totals: Mapping[str, int], more: Mapping[str, int]) -> str:
+    """What two profiles have more of than one can hold, in words; empty where it can. No other count is larger than these."""
+    sums = {name: totals[name] + more[name] for name in TOTALS}
+    return next((f"{value} {name}" for name, value in sums.items() if value >= COUNT_LIMIT), "")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Of equal values the same bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def sketch_width(max_types: int) -> int:

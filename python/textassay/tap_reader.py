@@ -1,7 +1,6 @@
 """Reads `.tap` files, also hostile ones: checks first, allocates second. `tap_format.py` says what they hold."""
 
 import hashlib
-import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,7 +15,9 @@ from textassay import _backend
 from textassay import tap_format as tap
 from textassay.configuration import Configuration, check_limits, histogram_names
 from textassay.errors import ProfileError
-from textassay.tap_format import from_planes
+from textassay.tap_format import canonical_json, from_planes
+from textassay.untrusted import parse_json
+from textassay.versions import newer
 
 TOKEN_LIMIT = 1 << 31
 EXPANSION_LIMIT = 1 << 16
@@ -58,6 +59,8 @@ class _Reader:
         else:
             into[0].check_same(configuration)
             state = into[1]
+            if beyond := tap.sum_beyond_limit(state.totals(), header["totals"]):
+                raise self._fail(f"wanted counts that add up to less than 2^63, found {beyond}")
         self._signals(header, configuration, state)
         self._guarded(state.add_totals, header["totals"])
         exact = self._types(header, state)
@@ -91,18 +94,20 @@ class _Reader:
             raise self._fail(f"not a profile: wanted {tap.MAGIC!r} at its start, found {start!r}")
         lengths = self._take(8, "version and header length")
         version, length = struct.unpack("<II", lengths)
+        if version > tap.VERSION:
+            raise self._fail(newer("format", version, tap.VERSION))
         if version != tap.VERSION:
-            raise self._fail(
-                f"wanted version {tap.VERSION} of the format, found {version}; a newer textassay may read it"
-            )
+            raise self._fail(f"wanted version {tap.VERSION} of the format, found {version}")
         if length > tap.HEADER_LIMIT:
             raise self._fail(f"wanted a header of at most {tap.HEADER_LIMIT} bytes, found {length}")
         raw = self._take(length, "header")
         self.digest.update(start + lengths + raw)
         try:
-            header = json.loads(raw)
-        except (ValueError, RecursionError) as error:
+            header = parse_json(raw)
+        except ValueError as error:
             raise self._fail(f"wanted a JSON header: {error}") from error
+        if canonical_json(header) != raw:
+            raise self._fail("wanted a header in canonical form: sorted keys, no blanks")
         is_labelled = isinstance(header, dict) and "provenance" in header
         _check(header, _HEADER | ({"provenance": "an object"} if is_labelled else {}), "header", self._fail)
         _check(header["totals"], _TOTALS, "totals", self._fail)
@@ -425,7 +430,7 @@ _SUMS = {"bins": _NUMBER, "nulls": _NUMBER, "sum": _INTEGER, "sum_squares": _INT
 def _is(value: Any, wanted: str) -> bool:
     whole = isinstance(value, int) and not isinstance(value, bool)
     return {
-        _NUMBER: whole and 0 <= value < 1 << 63,
+        _NUMBER: whole and 0 <= value < tap.COUNT_LIMIT,
         _INTEGER: whole and abs(value) < 1 << 127,
         "a string": isinstance(value, str),
         "a list": isinstance(value, list),

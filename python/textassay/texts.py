@@ -1,7 +1,7 @@
 """Texts in memory, as the backend wants them: all UTF-8 in one array, and offsets."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ def chunks_of(texts: Any) -> Iterator[Texts]:
     """
     if isinstance(texts, (str, bytes)):
         raise TypeError("texts: wanted several texts, found a single string; pass [text]")
+    if isinstance(texts, Mapping):
+        raise TypeError("texts: wanted texts, found a mapping; pass one of its columns")
     if type(texts).__module__.startswith("datasets.") and hasattr(texts, "column_name"):
         yield from _from_dataset(texts)
     elif hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):

@@ -6,13 +6,13 @@ from functools import cached_property
 from hashlib import blake2b
 from itertools import chain
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textassay.errors import UsageError
+from textassay.untrusted import read_bytes
 
 KIND = "bpe"
 _FILE_LIMIT = 1 << 28
@@ -37,7 +37,10 @@ class Tokenizer:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(content)
-        except Exception as error:  # the library knows no other kind
+        except BaseException as error:
+            # The library knows no other kind than Exception, and panics besides.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise UsageError(f"{name}: wanted a tokenizer.json: {error}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -49,14 +52,10 @@ class Tokenizer:
     def load(cls, path: str | PathLike[str]) -> "Tokenizer":
         """Reads a `tokenizer.json`. Raises `UsageError` where it is none, or cannot be read."""
         try:
-            size = Path(path).stat().st_size
-            if size > _FILE_LIMIT:
-                raise UsageError(
-                    f"{fspath(path)}: wanted a tokenizer.json of at most {_FILE_LIMIT} bytes, found {size}"
-                )
-            return cls(Path(path).read_text("utf-8"), fspath(path))
-        except (OSError, UnicodeDecodeError) as error:
+            content = read_bytes(path, _FILE_LIMIT).decode("utf-8")
+        except (OSError, ValueError) as error:
             raise UsageError(f"cannot read the tokenizer {fspath(path)}: {error}") from error
+        return cls(content, fspath(path))
 
     @cached_property
     def digest(self) -> str:

@@ -119,7 +119,7 @@ def arrays_of(anchor: Anchor | None) -> Arrays:
 @inlined
 def _is_word(anchor, word, data, offset, length):
     begin, end = anchor.token_offsets[word], anchor.token_offsets[word + 1]
-    if end > np.uint64(len(anchor.token_bytes)) or end - begin != np.uint64(length):
+    if begin > end or end > np.uint64(len(anchor.token_bytes)) or end - begin != np.uint64(length):
         return False
     for place in range(length):
         if anchor.token_bytes[np.int64(begin) + place] != data[offset + place]:

@@ -7,10 +7,11 @@ block that is damaged. (Layout: RFC 8878.)
 
 import io
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import NamedTuple, NoReturn, Self
 
 import zstandard
 
@@ -18,12 +19,22 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 GZIP_MAGIC = b"\x1f\x8b"
 _SKIPPABLE_TAIL = b"\x2a\x4d\x18"
 
+_UNREAD = re.compile(
+    rb"(?P<xz>\xFD7zXZ\0)|(?P<lz4>\x04\"M\x18)|(?P<zip>PK\x03\x04)|(?P<Parquet>PAR1)|(?P<Arrow>ARROW1)|(?P<bzip2>BZh.1AY&SY)",
+    re.DOTALL,
+)
+"""Formats that are not read; as lines they would be millions of malformed records."""
+
 _READ_SIZE = 1 << 18
+_INFLATED_SIZE = 1 << 20
+"""Of a step: a stranger's gzip member is a thousandth of what comes out of it."""
 _GZIP_WINDOW = 31  # a gzip header, and the largest window
 _RLE_BLOCK = 1
 _HAS_CHECKSUM, _SINGLE_SEGMENT = 4, 32
 _DICTIONARY_SIZES = (0, 1, 2, 4)
 _CONTENT_SIZES = (0, 2, 4, 8)
+_UNKNOWN_SIZE = (1 << 64) - 1
+_LARGEST_WINDOW_LOG = 31
 
 
 class Damage(Exception):
@@ -116,8 +127,8 @@ class Decoder:
     def pieces(self) -> Iterator[bytes]:
         if not self._is_known:
             self.format = self._recognised(self._source)
-        decode = {"zstd": self._zstd, "gzip": self._gzip, "plain": self._plain}[self.format]
-        for piece in decode():
+        decode = {"zstd": self._zstd, "gzip": self._gzip, "plain": self._plain}
+        for piece in decode.get(self.format, self._unread)():
             self._bytes += len(piece)
             yield piece
 
@@ -126,7 +137,13 @@ class Decoder:
         magic = source.peek(4)
         if magic == ZSTD_MAGIC or _is_skippable(magic):
             return "zstd"
-        return "gzip" if magic[:2] == GZIP_MAGIC else "plain"
+        if magic[:2] == GZIP_MAGIC:
+            return "gzip"
+        unread = _UNREAD.match(source.peek(10))
+        return unread.lastgroup if unread else "plain"
+
+    def _unread(self) -> NoReturn:
+        raise Damage(f"wanted zstd, gzip or plain text, found {self.format}", 0)
 
     def _note_begin(self) -> None:
         self.last_begin = FrameBegin(self._source.offset, self._bytes, self.frames, self.frames_without_checksum)
@@ -163,7 +180,8 @@ class Decoder:
 
     def _zstd_frame(self, decompressor: "zstandard.ZstdDecompressionObj") -> Iterator[bytes]:
         begin = self._source.offset
-        has_checksum = self._feed_header(decompressor, begin)
+        has_checksum, declared = self._feed_header(decompressor, begin)
+        found = 0
         is_last = False
         while not is_last:
             begin = self._source.offset
@@ -173,7 +191,10 @@ class Decoder:
             # All but the header of a block: one byte, however many a run stands for.
             content = self._source.take(1 if kind == _RLE_BLOCK else size) if len(header) == 3 else b""
             if piece := self._feed(decompressor, header + content, begin, "block"):
-                yield piece
+                yield piece[: declared - found]
+                found += len(piece)
+                if found > declared:
+                    raise Damage("wanted the content size that the zstd frame declares, found more", begin)
             if len(header) < 3 or len(content) < (1 if kind == _RLE_BLOCK else size):
                 raise Damage(f"wanted a zstd block of {size} bytes, found the end of the file", begin)
         if has_checksum:
@@ -184,9 +205,11 @@ class Decoder:
                 raise Damage("wanted a zstd checksum, found the end of the file", begin)
         if not decompressor.eof:
             raise Damage("wanted the end of a zstd frame, found that it goes on", begin)
+        if found < declared < _UNKNOWN_SIZE:
+            raise Damage("wanted the content size that the zstd frame declares, found less", begin)
 
-    def _feed_header(self, decompressor: "zstandard.ZstdDecompressionObj", begin: int) -> bool:
-        """Checks a frame header; returns whether the frame has a checksum."""
+    def _feed_header(self, decompressor: "zstandard.ZstdDecompressionObj", begin: int) -> tuple[bool, int]:
+        """Checks a frame header; returns whether the frame has a checksum, and the size of its content."""
         start = self._source.take(5)
         descriptor = start[4] if len(start) == 5 else 0
         has_checksum, single = bool(descriptor & _HAS_CHECKSUM), bool(descriptor & _SINGLE_SEGMENT)
@@ -200,15 +223,14 @@ class Decoder:
         fields = io.BytesIO(rest)
         window = 0 if single else _window_size(fields.read(1)[0])
         dictionary = int.from_bytes(fields.read(dictionary_size), "little")
-        if single:
-            window = int.from_bytes(fields.read(content_size), "little") + (256 if content_size == 2 else 0)
+        declared = int.from_bytes(fields.read(), "little") + (256 if content_size == 2 else 0)
+        window = declared if single else window
         if dictionary:
             raise Damage(f"wanted a zstd frame without a dictionary, found one that needs {dictionary}", begin)
         if window > self._max_window:
-            limit = f"2^{self._max_window_log}"
-            raise Damage(f"wanted a zstd window of at most {limit} bytes (max_window_log), found {window}", begin)
+            raise Damage(_too_large(window, self._max_window_log), begin)
         self._feed(decompressor, start + rest, begin, "frame header")
-        return has_checksum
+        return has_checksum, declared if content_size else _UNKNOWN_SIZE
 
     def _feed(self, decompressor: "zstandard.ZstdDecompressionObj", data: bytes, begin: int, what: str) -> bytes:
         try:
@@ -234,15 +256,25 @@ class Decoder:
             data = source.take_some()
             if not data:
                 raise Damage("wanted the rest of a gzip member, found the end of the file", begin)
-            before = inflater.copy()
-            try:
-                piece = inflater.decompress(data)
-            except zlib.error:
-                yield from _inflate_to_damage(before, data, begin)
-                raise AssertionError("zlib found no damage the second time") from None
-            if piece:
-                yield piece
+            yield from _inflate(inflater, data, source.offset - len(data))
         source.give_back(inflater.unused_data)
+
+
+def _inflate(inflater: "zlib._Decompress", data: bytes, begin: int) -> Iterator[bytes]:
+    """All that comes out of `data`, which stand at `begin`, in pieces that fit into memory."""
+    end = begin + len(data)
+    is_full = True  # then the inflater may hold more, though there is no data left
+    while is_full and not inflater.eof:
+        before = inflater.copy()
+        try:
+            piece = inflater.decompress(data, _INFLATED_SIZE)
+        except zlib.error:
+            yield from _inflate_to_damage(before, data, end - len(data))
+            raise AssertionError("zlib found no damage the second time") from None
+        if piece:
+            yield piece
+        is_full = len(piece) == _INFLATED_SIZE
+        data = inflater.unconsumed_tail
 
 
 def _inflate_to_damage(inflater: "zlib._Decompress", data: bytes, begin: int) -> Iterator[bytes]:
@@ -262,6 +294,14 @@ def _inflate_to_damage(inflater: "zlib._Decompress", data: bytes, begin: int) ->
 
 def _is_skippable(magic: bytes) -> bool:
     return magic[1:] == _SKIPPABLE_TAIL and magic[0] >> 4 == 5
+
+
+def _too_large(window: int, max_window_log: int) -> str:
+    """The same words as csrc/scan/frames.cpp's. No window is larger than 2^31, whatever is allowed."""
+    log = (window - 1).bit_length()
+    allowed = f": allowed by --max-window {log}, max_window_log={log}"
+    more = allowed if log <= _LARGEST_WINDOW_LOG else ", which nothing allows"
+    return f"wanted a zstd window of at most 2^{max_window_log} bytes, found one of {window}{more}"
 
 
 def _window_size(descriptor: int) -> int:

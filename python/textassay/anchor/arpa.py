@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -22,7 +23,9 @@ LEAST_LOG10 = -100.0
 """What stands for a probability of zero, and for a word that the model does not hold."""
 
 _LINES_AT_ONCE = 1 << 16
-_COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)")
+_LONGEST_LINE = 1 << 20
+_EXPANSION, _EXPANDED = 50, 1 << 24
+_COUNT = re.compile(r"ngram[ \t]+([1-9])[ \t]*=[ \t]*([0-9]{1,12})")
 _GZIP = b"\x1f\x8b"
 _BLANK = re.compile(rb"[ \t]+")
 
@@ -31,11 +34,19 @@ def export_arpa(anchor: Anchor, out: TextIO) -> None:
     """Writes the model as ARPA text, with seven significant digits."""
     out.write("\\data\\\n")
     out.writelines(f"ngram {order}={len(anchor.ngrams(order)[1])}\n" for order in range(1, anchor.order + 1))
-    words = [anchor.word(number).decode() for number in range(anchor.header["n_modelled"])]
+    words = [_word(anchor, number) for number in range(anchor.header["n_modelled"])]
     for order in range(1, anchor.order + 1):
         out.write(f"\n\\{order}-grams:\n")
         out.writelines(_lines(anchor, order, words))
     out.write("\n\\end\\\n")
+
+
+def _word(anchor: Anchor, number: int) -> str:
+    """Raises `AnchorError` on one that would not be one word of the file."""
+    word = anchor.word(number).decode("utf-8", "replace")
+    if not word or any(one.isspace() or not one.isprintable() for one in word):
+        raise AnchorError(anchor.path, f"word {number} is no word: {word[:40]!r}")
+    return word
 
 
 def _lines(anchor: Anchor, order: int, words: Sequence[str]) -> Iterator[str]:
@@ -60,8 +71,8 @@ def import_arpa(model: str | PathLike[str], out: str | PathLike[str], note: str 
     path = Path(model)
     try:
         with path.open("rb") as plain, _unpacked(plain) as stream:
-            words, orders = _Reader(path, stream).read()
-    except (OSError, EOFError) as error:
+            words, orders = _Reader(path, stream, plain).read()
+    except (OSError, EOFError, zlib.error) as error:
         raise AnchorError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
         with partial_folder(Path(out)) as folder, replacing(out) as target:
@@ -77,8 +88,9 @@ def _unpacked(stream: BinaryIO) -> BinaryIO:
 
 
 class _Reader:
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.path, self._stream, self._number = path, stream, 0
+    def __init__(self, path: Path, stream: BinaryIO, packed: BinaryIO) -> None:
+        self.path, self._stream, self._packed, self._number = path, stream, packed, 0
+        self._size, self._allowed = 0, _EXPANDED
 
     def read(self) -> tuple[list[bytes], list[Ngrams]]:
         """The words by number, and the n-grams of each order."""
@@ -93,10 +105,17 @@ class _Reader:
         return words, orders
 
     def _line(self) -> bytes:
-        line = self._stream.readline(1 << 20)
+        line = self._stream.readline(_LONGEST_LINE)
         self._number += 1
         if not line:
             raise self._wrong("wanted \\end\\, found the end of the file")
+        if len(line) == _LONGEST_LINE:
+            raise self._wrong(f"wanted lines shorter than {_LONGEST_LINE:,} bytes")
+        self._size += len(line)
+        if self._size > self._allowed:
+            self._allowed = _EXPANSION * self._packed.tell() + _EXPANDED
+            if self._size > self._allowed:
+                raise self._wrong(f"it expands to more than {_EXPANSION} times its size, as no model does")
         return line.strip(b"\r\n")
 
     def _wrong(self, what: str) -> AnchorError:

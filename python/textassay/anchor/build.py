@@ -23,6 +23,7 @@ from textassay.cpus import usable_cpus
 from textassay.detector import DetectorChoice, as_detector, pairs_of
 from textassay.errors import OutputError, UsageError
 from textassay.fields import parse_field
+from textassay.first_record import nothing_found
 from textassay.inputs import resolve_inputs
 from textassay.lexicon import default_lexicon
 from textassay.parquet import sources_of
@@ -81,6 +82,8 @@ def build_anchor(
                 raise UsageError("an anchor is built in two passes: wanted files, found a pipe")
             settings = check_settings(signals=signals, detector=looking, **reading)
             result = scan_files(files, settings, course=Course(on_progress))
+            if result.profile.totals()["n_tokens"] == 0:
+                raise nothing_found("an anchor needs text: no word was found", files, fields)
             vocabulary = vocabulary_of(result.profile, min_count, tail_mass)
             suspects = None if looking is None else Suspects(looking, SUSPECTS_KEPT)
             _count_ngrams(result, vocabulary, folder, fields, used_threads, memory, suspects)

@@ -157,13 +157,20 @@ def _suspects_of(anchor: Anchor) -> dict[str, Any] | None:
     if found is None:
         return None
     try:
-        worst = [
-            {name: row[name] for name in ("file", "line", "synthetic_logit", "n_tokens")} for row in found["worst"]
-        ]
+        worst = [_suspect(**{name: row[name] for name in _SUSPECT}) for row in found["worst"]]
         counts = {name: int(found[name]) for name in ("n_judged", "n_suspected")}
         return {"detector": str(found["detector"]), "fpr": float(found["fpr"]), **counts, "worst": worst}
     except (KeyError, TypeError, ValueError) as error:
         raise AnchorError(anchor.path, f"the header does not say who is suspected: {error!r}") from error
+
+
+_SUSPECT = ("file", "line", "synthetic_logit", "n_tokens")
+
+
+def _suspect(file: Any, line: Any, synthetic_logit: Any, n_tokens: Any) -> dict[str, Any]:
+    if not isinstance(file, str):
+        raise TypeError(f"wanted the name of a file, found {str(file)[:40]}")
+    return {"file": file, "line": int(line), "synthetic_logit": float(synthetic_logit), "n_tokens": int(n_tokens)}
 
 
 def _compare(

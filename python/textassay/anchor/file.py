@@ -19,7 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from textassay.errors import AnchorError
+from textassay.errors import AnchorError, reason_of
+from textassay.untrusted import parse_json
+from textassay.versions import newer
 
 MAGIC = b"\x89TAA\r\n\x1a\n"
 VERSION = 1
@@ -90,15 +92,17 @@ class AnchorFile:
         self.path = path
         try:
             self._data = np.memmap(path, np.uint8, "r")
+        except FileNotFoundError as error:
+            raise AnchorError(path, "no such anchor; textassay anchor build makes one") from error
         except (OSError, ValueError) as error:
-            raise AnchorError(path, f"cannot be mapped: {getattr(error, 'strerror', None) or error}") from error
+            raise AnchorError(path, f"cannot be mapped: {reason_of(error)}") from error
         text = self._header_text()
         self.digest = hashlib.blake2b(text, digest_size=_DIGEST_SIZE).hexdigest()
         try:
-            self.header: dict[str, Any] = json.loads(text)
+            self.header: dict[str, Any] = parse_json(text)
             self._entries = self.header["arrays"]
             self.arrays = {name: self._array(name, **entry) for name, entry in self._entries.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AnchorError(path, f"wanted a header of an anchor, found a damaged one: {error!r}") from error
 
     @property
@@ -121,6 +125,8 @@ class AnchorFile:
         if size < PREAMBLE_SIZE or self._data[:8].tobytes() != MAGIC:
             raise AnchorError(self.path, "wanted an anchor file, found something else")
         _, version, length, offset, checksum = _PREAMBLE.unpack(self._data[: _PREAMBLE.size].tobytes())
+        if version > VERSION:
+            raise AnchorError(self.path, newer("format", version, VERSION))
         if version != VERSION:
             raise AnchorError(self.path, f"wanted version {VERSION} of the format, found {version}")
         if length > _HEADER_LIMIT or offset + length != size:

@@ -158,7 +158,7 @@ class TrainedTables:
         """Measured as a scan does, over the whole texts."""
         detector = least_words(probe(self.table(unseen)), 1)
         configuration, lexicon = configure(["synthetic_logit"], "word", BATCH_TOKENS, 1, None, None, detector)
-        measurer = make_measurer(configuration, lexicon, None, detector, self._threads)
+        measurer = make_measurer(configuration, lexicon, detector=detector, threads=self._threads)
         chunks = self._judged.documents.texts.chunks(self._judged.rows[rows])
         parts = [measurer.measure(data, offsets)["synthetic_logit"] for data, offsets in chunks]
         return np.concatenate([np.zeros(0), *parts])

@@ -20,6 +20,7 @@ from textassay.detector import FEATURES, MODEL_LIMIT, Detector, ModelReader
 from textassay.errors import UsageError
 from textassay.lexicon import default_lexicon
 from textassay.summary import is_damaged
+from textassay.versions import unlike
 
 FORMAT = "textassay.calibration/1"
 REFERENCE_SIGNAL = "synthetic_logit"
@@ -129,7 +130,7 @@ class CalibrationReader(ModelReader):
     def read_text(self, text: bytes, **more: Any) -> Calibration:
         content = self._json(text)
         if isinstance(content, dict) and content.get("format") != FORMAT:
-            raise self._fail(f"wanted the format {FORMAT!r}, found {str(content.get('format'))[:40]!r}")
+            raise self._fail(unlike(content.get("format"), FORMAT))
         self._keys(content, _KEYS, "the file")
         try:
             digest = digest_of(content)

@@ -25,6 +25,7 @@ from textassay.detector import N_FEATURES, NO_REFERENCE, SUM, Detector, Term
 from textassay.errors import InputError, OutputError, UsageError
 from textassay.fields import parse_field
 from textassay.inputs import Input
+from textassay.patterns import PatternError, check_backtracking
 from textassay.records import field_of, name_of, parse_record, read_lines, text_of
 from textassay.scanning import MAX_WINDOW_LOG, Progress, ScanResult, scan
 from textassay.table import Table
@@ -34,6 +35,8 @@ SYNTHETIC_LABELS = ("synthetic", "1", "1.0")
 ERRORS_NAMED = 1000
 """Of records that are left out so many are named; all are counted."""
 NAME_LENGTH = 100
+LONGEST_GROUP = 256
+"""Characters of a value that a group pattern is tried on; a longer one has no group."""
 """Longer names of sources, domains and unknown labels are cut."""
 MOST_NAMES = 100
 """Sources and domains beyond the most frequent ones are one, `OTHERS`."""
@@ -88,8 +91,10 @@ class LabelledFields:
         if group_pattern is not None and group is None:
             raise UsageError("a group pattern needs a group field")
         try:
+            if group_pattern is not None:
+                check_backtracking(group_pattern)
             pattern = None if group_pattern is None else re.compile(group_pattern)
-        except re.error as error:
+        except (re.error, PatternError) as error:
             raise UsageError(f"group pattern {group_pattern!r}: {error}") from error
         paths = (None if path is None else parse_field(path) for path in (group, source, domain))
         group_path, source_path, domain_path = paths
@@ -307,7 +312,7 @@ class _Reading:
         value = name_of(field_of(record, self.fields.group))
         if value is None or self.fields.group_pattern is None:
             return value or None
-        match = self.fields.group_pattern.search(value)
+        match = self.fields.group_pattern.search(value) if len(value) <= LONGEST_GROUP else None
         return (match[1] if match.re.groups else match[0]) or None if match else None
 
     def finish(self, table: Table, inputs: Mapping[str, Any]) -> Labelled:

@@ -18,6 +18,7 @@ from textassay.cli.options import (
     TextFields,
     Threads,
     chosen_detector,
+    example,
     option,
     parse_budget,
     parse_size,
@@ -206,8 +207,10 @@ def _show(description: dict[str, object], as_json: bool) -> None:
         print_anchor(description)
 
 
-anchor.command()(reported(build))
-anchor.command()(reported(info))
-anchor.command()(reported(check))
-anchor.command()(reported(export))
-anchor.command("import")(reported(import_))
+anchor.command(epilog=example("anchor build human/ -o human.anchor --note 'news before 2020, checked'"))(
+    reported(build)
+)
+anchor.command(epilog=example("anchor info human.anchor"))(reported(info))
+anchor.command(epilog=example("anchor check human.anchor shards/ --allowed 0.001"))(reported(check))
+anchor.command(epilog=example("anchor export human.anchor --arpa human.arpa"))(reported(export))
+anchor.command("import", epilog=example("anchor import human.arpa -o human.anchor"))(reported(import_))

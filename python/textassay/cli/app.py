@@ -18,6 +18,7 @@ from textassay.cli.filter import filter_
 from textassay.cli.gate import gate
 from textassay.cli.merge import merge
 from textassay.cli.mix import mix
+from textassay.cli.options import example
 from textassay.cli.report import report
 from textassay.cli.sample import labels, sample
 from textassay.cli.scan import scan
@@ -35,21 +36,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(reported(scan))
-app.command()(reported(status))
-app.command()(reported(merge))
-app.command()(reported(calibrate))
-app.command()(reported(compare))
-app.command()(reported(gate))
-app.command("filter")(reported(filter_))
-app.command()(reported(sample))
-app.command()(reported(labels))
-app.command()(reported(mix))
-app.command()(reported(collapse))
-app.command()(reported(simulate))
-app.command()(reported(audit))
-app.command()(reported(report))
-app.command()(reported(bench))
+app.command(epilog=example("scan shards/ -o audit/ --text-field content"))(reported(scan))
+app.command(epilog=example("status audit/"))(reported(status))
+app.command(epilog=example("merge node-1/ node-2/ -o corpus/"))(reported(merge))
+app.command(epilog=example("calibrate labelled/ -o my.calibration --group-field prompt_id"))(reported(calibrate))
+app.command(epilog=example("compare last-month/ audit/"))(reported(compare))
+app.command(epilog=example("gate audit/ --policy policy.toml --junit junit.xml"))(reported(gate))
+app.command(
+    "filter", epilog=example("filter shards/ --scan audit/ -o filtered/ --hold 'mattr < 0.7 or n_tokens < 20'")
+)(reported(filter_))
+app.command(epilog=example("sample shards/ -n 100 -o review.jsonl --csv review.csv"))(reported(sample))
+app.command(epilog=example("labels review.jsonl --csv review.csv -o labelled.jsonl"))(reported(labels))
+app.command(epilog=example("mix audit/ --policy policy.toml -o weights.json"))(reported(mix))
+app.command(epilog=example("collapse human.tap march.tap april.tap"))(reported(collapse))
+app.command(epilog=example("simulate shards/ -o generations/ --generation-tokens 1M --tail-floor 0.6"))(
+    reported(simulate)
+)
+app.command(epilog=example("audit train.bin --vocab-size 50257 --floor 7.5"))(reported(audit))
+app.command(epilog=example("report audit/ --anchor human.anchor"))(reported(report))
+app.command(epilog=example("bench shards/part-000.jsonl.zst"))(reported(bench))
 app.add_typer(anchor, name="anchor")
 app.add_typer(tail, name="tail")
 

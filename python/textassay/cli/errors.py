@@ -152,7 +152,8 @@ def _exit_for(error: BaseException) -> BaseException:
     # Usage errors and exits of typer itself are no bugs; typer knows what to do with them.
     if isinstance(error, (typer.Exit, typer.Abort, SystemExit)) or hasattr(error, "exit_code"):
         return error
-    traceback.print_exception(error)
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        print(clean(line, LONGEST_MESSAGE), file=sys.stderr)
     say("this is a bug in textassay; please report it with the lines above")
     return typer.Exit(INTERNAL)
 

@@ -16,6 +16,11 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
+def example(command: str) -> str:
+    """The last line of a command's help."""
+    return f"For example: textassay {command}"
+
+
 def option(name: str, help: str, *short: str, **more: Any) -> Any:
     """An option `--name` that TEXTASSAY_NAME sets, too."""
     return typer.Option(f"--{name}", *short, help=help, envvar=variable_of(name), show_envvar=False, **more)

@@ -1,7 +1,9 @@
 """The terminal view of a summary."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from textassay.formatting import clean, clean_path, counted, decimal, number, share, size, two_digits
+from textassay.formatting import clean, clean_path, counted, decimal, entropy_range, number, share, size, two_digits
 from textassay.profile import Profile
+from textassay.share import BLIND_BELOW, TYPICAL_ERROR
 from textassay.signals import is_integer
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ NARROW = 90
 SHOWN = 5
 SHOWN_PARTS = 10
 SHOWN_POINTS = 8
-NO_BREAK = "\N{NO-BREAK SPACE}"
 
 FIGURE, LABEL, NOTE, GOOD, BAD = "bold", "cyan", "dim", "green", "bold red"
 
@@ -43,15 +45,29 @@ def print_summary(summary: Mapping[str, Any], profile: Profile) -> None:
 
 
 def console() -> Console:
-    # No highlighting: it would colour digits inside corpus text. `soft_wrap` off keeps tables whole.
-    return Console(highlight=False)
+    # No highlighting: it would colour digits inside corpus text. No markup: a name may hold [red]. `soft_wrap` off keeps tables whole.
+    return Console(highlight=False, markup=False, emoji=False, file=cast(IO[str], _Lines()))
+
+
+class _Lines:
+    """Stdout, but where a line would begin with ::, as commands to a workflow of GitHub do: wrapping may put any text there."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(_COMMAND.sub(r"\1\\x3a:", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
+
+
+_COMMAND = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
 
 
 def headline(summary: Mapping[str, Any]) -> RenderableType:
     inputs, corpus = summary["inputs"], summary["corpus"]
     what = counted(inputs["profiles"], "profile") if "profiles" in inputs else counted(inputs["files"], "file")
     tokens = counted(corpus["n_tokens"], f"{summary['configuration']['tokens']} token")
-    parts = (what, counted(corpus["n_documents"], "document"), tokens, size(inputs["bytes"]))
+    parts = [what, counted(corpus["n_documents"], "document"), tokens]
+    parts += [] if inputs["bytes"] is None else [size(inputs["bytes"])]  # profiles alone do not say
     line = Text("textassay  ", "bold cyan").append(" · ".join(parts), "bold")
     performance = summary.get("performance")
     if performance is None:
@@ -127,9 +143,8 @@ def sparkline(bins: NDArray[np.uint64], width: int = SPARK_WIDTH) -> str:
 
 def batch_lines(batches: Mapping[str, Any]) -> RenderableType:
     entropy = batches["distributions"]["batch_entropy_bits"]["quantiles"]
-    low, middle, high = (decimal(entropy[p], 2) for p in ("0.05", "0.5", "0.95"))
     line = Text("Batches  ", "bold").append(number(batches["n_batches"]), FIGURE)
-    line.append(f" of {number(batches['batch_tokens'])} tokens; entropy {low} – {high} bits, median {middle}", NOTE)
+    line.append(f", closed at {number(batches['batch_tokens'])} tokens; {entropy_range(entropy)}", NOTE)
     lines = [line]
     floor = batches.get("entropy_floor")
     if floor is not None:
@@ -146,13 +161,23 @@ def batch_lines(batches: Mapping[str, Any]) -> RenderableType:
 
 
 def token_line(corpus: Mapping[str, Any]) -> RenderableType:
-    line = Text("Top      ", "bold")
+    words = []
     for entry in corpus["top"][:12]:
-        share_of_all = f" {100 * entry['count'] / corpus['n_tokens']:.1f} %"
         shown = entry["token"] if entry.get("piece") is None else f"{entry['piece']} ({entry['token']})"
-        line.append(clean(shown, 20).replace(" ", NO_BREAK)).append(share_of_all.replace(" ", NO_BREAK), NOTE)
-        line.append("   ")
-    return line
+        words.append(Text(clean(shown, 20)).append(f" {100 * entry['count'] / corpus['n_tokens']:.1f} %", NOTE))
+    return filled(Text("Top      ", "bold"), words)
+
+
+def filled(heading: Text, items: Iterable[Text]) -> RenderableType:
+    """Lines as full as they get. Rich breaks them at any blank, and would part a name from its figure."""
+    lines, width, room = [heading], heading.cell_len, console().width - 1
+    for item in items:
+        if lines[-1].cell_len > width and lines[-1].cell_len + item.cell_len > room:
+            lines.append(Text(" " * width))
+        lines[-1].append_text(item).append("   ")
+    for line in lines:
+        line.rstrip()
+    return Group(*lines)
 
 
 def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
@@ -178,14 +203,8 @@ def provenance_table(provenance: Mapping[str, Any]) -> RenderableType:
         lines.append(_fraction_line(provenance["synthetic_fraction"]))
     reasons = [entry for entry in provenance["reasons"] if entry["reason"] is not None]
     if reasons:
-        line = Text("by  ", NOTE)
-        for entry in reasons[:SHOWN]:
-            documents = f" {number(entry['documents'])}"
-            line.append(clean(entry["reason"], 40).replace(" ", NO_BREAK)).append(
-                documents.replace(" ", NO_BREAK), NOTE
-            )
-            line.append("   ")
-        lines.append(line)
+        named = [Text(clean(entry["reason"], 40)).append(f" {number(entry['documents'])}", NOTE) for entry in reasons]
+        lines.append(filled(Text("by  ", NOTE), named[:SHOWN]))
     return Group(*lines)
 
 
@@ -194,8 +213,12 @@ def _fraction_line(found: Mapping[str, Any]) -> Text:
     fraction, low, high = (f"{100 * found[name]:.1f}" for name in ("fraction", "low", "high"))
     line = Text("synthetic  ", LABEL).append(f"{fraction} %", FIGURE)
     line.append(f" of {counted(found['n_documents'], 'document')} by the scores of all; 95 %: {low}–{high} %", NOTE)
-    if found["is_blind"]:
-        line.append("\n           blind below 10 %: no human text of its kind was given (--anchor)", NOTE)
+    is_small = found["fraction"] < BLIND_BELOW
+    if found["is_blind"] and is_small:
+        line.append(f"\n{'':11}blind below 10 %: no anchor of this kind of text (--anchor)", NOTE)
+    elif found["reference"] in TYPICAL_ERROR and not is_small:
+        error = f"{100 * TYPICAL_ERROR[found['reference']]:.0f}"
+        line.append(f"\n{'':11}rough: off by {error} points on average; 95 % is for chance alone", NOTE)
     return line
 
 
@@ -215,7 +238,7 @@ def damage_lines(inputs: Mapping[str, Any]) -> RenderableType:
         unsafe = f"{number(inputs['frames_without_checksum'])} of {counted(inputs['frames'], 'frame')}"
         verb = "carries" if inputs["frames_without_checksum"] == 1 else "carry"
         lines.append(Text(f"{unsafe} {verb} no checksum: damage inside may go unseen", "yellow"))
-    if lines and inputs["bytes"] is not None:
+    if lines and inputs["bytes"]:
         accounts = ((name.removeprefix("bytes_").replace("_", " "), n) for name, n in inputs["accounted"].items() if n)
         lines.append(Text("bytes: " + ", ".join(f"{n:,} {what}" for what, n in accounts), NOTE))
     if not inputs["balanced"] and inputs["bytes"] is not None:
@@ -298,9 +321,15 @@ def _suspect_table(worst: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _overlap_table(title: str, worst: Sequence[Mapping[str, Any]], sized: str) -> Table:
-    table = table_of(title, ("overlap", FIGURE, "right"), (sized, "", "right"), ("line of file", LABEL), ("id", NOTE))
+    table = table_of(
+        title,
+        ("overlap", FIGURE, "right"),
+        (sized.removeprefix("n_"), "", "right"),
+        ("line of file", LABEL),
+        ("id", NOTE),
+    )
     for row in worst[:SHOWN]:
-        place = f"{row['line']} {clean_path(row['file'])}"
+        place = f"{row['line']} {clean_path(row['file'], 28)}"
         table.add_row(share(row["overlap"]), number(row[sized]), place, clean(row.get("id") or "", 40))
     return table
 
@@ -459,6 +488,6 @@ def table_of(title: str, *columns: Sequence[str]) -> Table:
     table = Table(title=title, title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.show_header = headed
     for name, style, *justify in columns:
-        kept = headed or style != NOTE  # a note may wrap, a figure or a name may not
+        kept = style != NOTE or (headed and bool(justify))  # a note may wrap, a figure or a name may not
         table.add_column(name, style=style, justify=justify[0] if justify else "left", no_wrap=kept)  # type: ignore[arg-type]
     return table

@@ -1,6 +1,6 @@
 """The terminal view of a comparison: the answer first, then what it is made of, effects before p-values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,12 +11,12 @@ from textassay.cli.render import (
     FIGURE,
     GOOD,
     LABEL,
-    NO_BREAK,
     NOTE,
     clean,
     clean_path,
     console,
     decimal,
+    filled,
     number,
     share,
     table_of,
@@ -29,6 +29,7 @@ from textassay.signals import is_integer
 
 ROWS = 10
 NAMED = 4
+NO_TAIL = "no tail: the rarest tokens of the reference are seen less than three times"
 _NOTABLE = 0.15
 """Cliff's delta of a signal that the headline names; conventionally a small effect (Romano et al. 2006)."""
 
@@ -57,10 +58,18 @@ def _comparison(comparison: Comparison) -> list[RenderableType]:
     themes = [feature for feature in comparison.features if feature.kind == "theme"]
     if themes:
         parts.append(_themes(themes))
-    left_out = [f"{name}: {reason}" for name, reason in comparison.signals_left_out.items()]
-    if left_out:
-        parts.append(Text("not compared: " + "; ".join(left_out), NOTE))
+    parts += [
+        Text(f"not compared, since {reason}: {', '.join(names)}", NOTE)
+        for reason, names in _by_reason(comparison.signals_left_out).items()
+    ]
     return parts
+
+
+def _by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        found.setdefault(reason, []).append(name)
+    return found
 
 
 def _headline(comparison: Comparison) -> RenderableType:
@@ -131,7 +140,7 @@ def _distances(comparison: Comparison) -> RenderableType:
         f"{share(row['retention'])} of those seen {row['decade']}–{10 * row['decade'] - 1}×"
         for row in comparison.tail_retention
     )
-    row("tail kept", share(figures["tail_retention"]), ", ".join(by_decade), "tail_retention")
+    row("tail kept", share(figures["tail_retention"]), ", ".join(by_decade) or NO_TAIL, "tail_retention")
     return table
 
 
@@ -162,18 +171,16 @@ def _signed(value: float | None, digits: int = 3) -> str:
 
 
 def _one_sided(title: str, movers: Sequence[Mover]) -> RenderableType:
-    line = Text(f"{title:<10}", "bold")
-    for mover in movers[:ROWS]:
-        count = f" {number(mover.reference or mover.current)}×"
-        line.append(clean(mover.token, 20).replace(" ", NO_BREAK)).append(count.replace(" ", NO_BREAK), NOTE).append(
-            "   "
-        )
-    return line
+    words = [
+        Text(clean(mover.token, 20)).append(f" {number(mover.reference or mover.current)}×", NOTE)
+        for mover in movers[:ROWS]
+    ]
+    return filled(Text(f"{title:<10}", "bold"), words)
 
 
 def _signals(drifts: Sequence[SignalDrift]) -> RenderableType:
     columns = (("", LABEL), ("Cliff's δ", FIGURE, "right"), ("median", "", "right"), ("bits", "", "right"))
-    table = table_of("Signals", *columns, ("by chance", NOTE, "right"), ("KS", NOTE, "right"), ("q", NOTE, "right"))
+    table = table_of("Signals", *columns, ("chance", NOTE, "right"), ("KS", NOTE, "right"), ("q", NOTE, "right"))
     for drift in sorted(drifts, key=lambda drift: -abs(drift.cliffs_delta or 0)):
         show = number if is_integer(drift.signal) else decimal
         medians = f"{show(drift.reference['median'])} → {show(drift.current['median'])}"

@@ -41,7 +41,7 @@ def print_filter(report: Mapping[str, Any]) -> None:
     lines = f"{counted(found['malformed'], 'malformed record')}, {counted(found['blank'], 'blank line')}"
     streams.add_row("rejected", number(found["malformed"] + found["blank"]), "", size(found["bytes"]), lines)
     rules = table_of(
-        "", ("held", FIGURE, "right"), ("by no rule before", "", "right"), ("null", NOTE, "right"), ("rule", LABEL)
+        "", ("held", FIGURE, "right"), ("by no rule before", "", "right"), ("null", NOTE, "right"), ("rule", NOTE)
     )
     for rule in report["rules"]:
         nulls = number(rule["null"]) if rule["null"] else ""
@@ -108,7 +108,12 @@ def _add_estimate(shown: Table, name: str, found: Mapping[str, float] | None, wh
 def print_mix(report: Mapping[str, Any]) -> None:
     """Prints what `plan_mix` reported."""
     if not report["feasible"]:
-        lines = [Text("No mix meets the policy: these limits clash, each with the others.", BAD)]
+        clash = (
+            "these limits clash, each with the others"
+            if len(report["conflicts"]) > 1
+            else "the sources there are do not meet this limit"
+        )
+        lines = [Text(f"No mix meets the policy: {clash}.", BAD)]
         if report["tokens_at_most"] is not None:
             lines.append(
                 Text(f"It could be met with {report['tokens_at_most']:,} tokens; wanted are {report['tokens']:,}.")
@@ -139,7 +144,9 @@ def print_mix(report: Mapping[str, Any]) -> None:
 def _conflict_table(report: Mapping[str, Any]) -> Table:
     shown = table_of("", ("limit", LABEL), ("alone it would do at", FIGURE, "right"))
     for conflict in report["conflicts"]:
-        shown.add_row(clean(conflict["limit"], 60), "–" if conflict["needed"] is None else f"{conflict['needed']:.4g}")
+        shown.add_row(
+            clean(conflict["limit"], 60), "nothing" if conflict["needed"] is None else f"{conflict['needed']:.4g}"
+        )
     return shown
 
 

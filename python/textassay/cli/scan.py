@@ -1,8 +1,10 @@
 """`textassay scan`."""
 
 import sys
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,7 +147,7 @@ def scan(
         write_metrics(done.summary)
         _print(done, as_json)
         exit_if_incomplete(done.summary)
-        _exit_if_damaged(done.summary["inputs"], budget)
+        _exit_if_damaged(done.summary["inputs"], budget, partial(_advice, inputs, options["text_fields"]))
 
 
 @contextmanager
@@ -175,11 +177,25 @@ def _print(done: "Scanned", as_json: bool) -> None:
         say(f"written to {done.out}")
 
 
-def _exit_if_damaged(found: Mapping[str, Any], budget: float) -> None:
+def _advice(inputs: list[str], text_fields: list[str]) -> str:
+    from textassay.errors import UsageError
+    from textassay.first_record import advice
+    from textassay.inputs import resolve_inputs
+
+    with warnings.catch_warnings(action="ignore"):  # the scan has given them
+        try:
+            return advice(resolve_inputs(inputs), text_fields)
+        except UsageError:  # one of them is a URL, or has gone
+            return ""
+
+
+def _exit_if_damaged(found: Mapping[str, Any], budget: float, advise: Callable[[], str]) -> None:
     from textassay.summary import is_damaged
 
     if is_damaged(found, budget):
         from textassay.cli.render import counted
 
         say(f"{counted(found['malformed'], 'malformed record')}, {counted(found['files_damaged'], 'damaged file')}")
+        if found["malformed"] > found["documents"] and (advice := advise()):
+            say(advice)
         raise typer.Exit(DAMAGED)

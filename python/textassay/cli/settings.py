@@ -1,13 +1,13 @@
 """Settings. The command line comes first, then TEXTASSAY_*, then textassay.toml or [tool.textassay], then the default."""
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
+from textassay.untrusted import read_toml
 
 OWN_FILE = "textassay.toml"
 PROJECT_FILE = "pyproject.toml"
@@ -30,7 +30,7 @@ def settings_file(folder: Path) -> Path | None:
     own, project = folder / OWN_FILE, folder / PROJECT_FILE
     if own.is_file():
         return own
-    return project if project.is_file() and "textassay" in _parsed(project).get("tool", {}) else None
+    return project if project.is_file() and _of_project(_parsed(project)) is not None else None
 
 
 def load_settings(path: Path, commands: CommandOptions) -> dict[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def load_settings(path: Path, commands: CommandOptions) -> dict[str, dict[str, A
     """
     content = _parsed(path)
     if path.name == PROJECT_FILE:
-        content = content.get("tool", {}).get("textassay", {})
+        content = _of_project(content) or {}
     values: dict[str, dict[str, Any]] = {command: {} for command in commands}
     anywhere = {option for options in commands.values() for option in options}
     # Tables last: a command's own key beats one for all.
@@ -89,8 +89,15 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
 
 
+def _of_project(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The table [tool.textassay]."""
+    tools = content.get("tool")
+    found = tools.get("textassay") if isinstance(tools, dict) else None
+    return found if isinstance(found, dict) else None
+
+
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the settings in {os.fspath(path)}: {error}") from error
+        return read_toml(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the settings in {os.fspath(path)}: {reason_of(error)}") from error

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from textassay.cli.render import BARS, FIGURE, LABEL, NOTE, clean_path, counted, decimal, number, share
+from textassay.cli.render import BARS, FIGURE, LABEL, NARROW, NOTE, clean_path, console, counted, decimal, number, share
 from textassay.collapse import EARLY, FIGURES, HEALTHY, LATE, TOTAL
 
 _STYLES = {HEALTHY: "green", EARLY: "yellow", LATE: "dark_orange", TOTAL: "bold red"}
@@ -119,8 +119,11 @@ def print_collapse(report: Mapping[str, Any]) -> None:
     for name in FIGURES:
         table.add_column(name.removesuffix("_kept").replace("_", " "), justify="right")
     table.add_column("stage")
+    longest = 36 if console().width >= NARROW else 20
     for one in report["stages"]:
-        table.add_row(clean_path(one["profile"]), *(decimal(one["figures"][name], 3) for name in FIGURES), _stage(one))
+        table.add_row(
+            clean_path(one["profile"], longest), *(decimal(one["figures"][name], 3) for name in FIGURES), _stage(one)
+        )
     changes = _changes(report["stages"], [clean_path(one["profile"]) for one in report["stages"]])
     _print(
         table, changes, Text("Shares of what the reference has. docs/simulation.md says what each stage means.", NOTE)
@@ -128,4 +131,4 @@ def print_collapse(report: Mapping[str, Any]) -> None:
 
 
 def _print(*parts: RenderableType) -> None:
-    Console(highlight=False).print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))
+    console().print(Group(*(Padding(part, (0, 0, 1, 1)) for part in parts)))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from textassay.cli.errors import DAMAGED, reported, say
-from textassay.cli.options import Json, MalformedBudget, TextFields, option, parse_budget, split_list
+from textassay.cli.options import Json, MalformedBudget, TextFields, example, option, parse_budget, split_list
 
 tail = typer.Typer(
     help="Rare, but real: sampling weights that raise it, and a test of who still knows it.", no_args_is_help=True
@@ -136,6 +136,8 @@ def score(
         print_score(found)
 
 
-tail.command()(reported(weights))
-tail.command()(reported(probes))
-tail.command()(reported(score))
+tail.command(epilog=example("tail weights audit/ --anchor human.anchor -o weights/"))(reported(weights))
+tail.command(epilog=example("tail probes shards/ --anchor human.anchor -o probes.jsonl --key key.jsonl"))(
+    reported(probes)
+)
+tail.command(epilog=example("tail score probes.jsonl answers.jsonl --key key.jsonl"))(reported(score))

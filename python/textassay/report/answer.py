@@ -7,7 +7,7 @@ from typing import Any
 from textassay.formatting import clean, clean_path, counted, decimal, number, size
 from textassay.provenance import LABELS, SYNTHETIC
 from textassay.report.page import NO_BREAK, TEXT_LIMIT, Fact, Part, Step, parts_of
-from textassay.share import BLIND_BELOW
+from textassay.share import BLIND_BELOW, TYPICAL_ERROR
 
 LABEL_WORDS = {
     "human_verified": "human, verified",
@@ -66,6 +66,8 @@ def headline(summary: Mapping[str, Any]) -> str:
         return "No synthetic text is to be seen in this corpus."
     if low == 0:
         return f"Little or no synthetic text: at most {percent(high)} of the documents."
+    if fraction > 1 - BLIND_BELOW and found["reference"] in TYPICAL_ERROR:
+        return "Most documents resemble synthetic text, perhaps all."
     return f"About {percent(fraction)} of the documents resemble synthetic text."
 
 
@@ -90,7 +92,7 @@ def what_it_is(summary: Mapping[str, Any]) -> list[str]:
     if corpus["n_tokens"]:
         sentences.append(
             f"They use {number(corpus['n_types'])} different {unit}s; {percent(ratio(corpus['hapaxes'], corpus['n_types']))} of those occur "
-            f"only once. The next {unit} would be a new one with {percent(corpus['good_turing_unseen'])}."
+            f"only once. The chance that the next {unit} is a new one: {percent(corpus['good_turing_unseen'])}."
         )
         sentences.append(
             f"A {unit} carries {corpus['entropy_bits']:.2f} bits, as much as a choice among {number(2 ** corpus['entropy_bits'])} equally frequent ones."
@@ -192,8 +194,11 @@ def _fraction_sentences(found: Mapping[str, Any] | None) -> list[str]:
         return [nothing]
     whole = (
         f"By the scores of all {counted(found['n_documents'], 'document')} long enough to be scored, {percent(found['fraction'])} "
-        f"are synthetic; the 95 % interval reaches from {percent(found['low'])} to {percent(found['high'])}."
+        f"are synthetic; {_interval(found['low'], found['high'])}."
     )
+    if found["fraction"] >= BLIND_BELOW and found["reference"] in TYPICAL_ERROR:
+        points = f"{100 * TYPICAL_ERROR[found['reference']]:.0f}"
+        whole += f" That is rough: on labelled sets it was off by {points} points on average, where synthetic text was of another kind."
     if found["is_blind"]:
         blind = (
             f"This estimate is blind below {percent(BLIND_BELOW)} (the pale zone): it had no human text of this corpus's own "
@@ -204,6 +209,12 @@ def _fraction_sentences(found: Mapping[str, Any] | None) -> list[str]:
     return [
         f"{whole} It is measured against human text of this kind, {kind.get(found['reference'], 'a reference of its own')}."
     ]
+
+
+def _interval(low: float, high: float) -> str:
+    if percent(low) == percent(high):
+        return "chance alone would move that by nothing to speak of"
+    return f"chance alone would move that from {percent(low)} to {percent(high)} (95 % interval)"
 
 
 def steps(summary: Mapping[str, Any]) -> list[Step]:
@@ -289,7 +300,7 @@ def _estimate(fraction: Mapping[str, Any] | None) -> list[Step]:
         return [
             Step(
                 "act",
-                f"Find out where {percent(fraction['fraction'])} of synthetic documents come from before you train on them.",
+                f"Find out where the synthetic documents come from ({percent(fraction['fraction'])} by the estimate) before you train on them.",
             )
         ]
     return []

@@ -82,12 +82,19 @@ def _section(place: int, out: Mapping[str, Any]) -> Section:
             clean(check["name"], NAME_LIMIT),
             one["kind"],
             clean_path(one["name"], NAME_LIMIT),
+            "" if one.get("value") is None else amount(one["value"], check["unit"]),
             clean(one.get("note") or "", NAME_LIMIT),
         )
         for check in out["checks"]
         for one in check["places"]
     )
-    places_columns = (Column("limit"), Column("kind", "word"), Column("where"), Column("note"))
+    places_columns = (
+        Column("limit"),
+        Column("kind", "word"),
+        Column("where"),
+        Column("value", "number"),
+        Column("note"),
+    )
     tables = [
         Grid("Limits", "The limits, in the order of the policy.", columns, rows),
         Grid(

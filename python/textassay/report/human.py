@@ -46,7 +46,7 @@ def human_range(
     if covered < COVERED:
         return (
             None,
-            f"No band: {1 - covered:.0%} of the documents are shorter or longer than texts of which human ranges are known.",
+            f"No band: {100 * (1 - covered):.0f} % of the documents are shorter or longer than texts of which human ranges are known.",
         )
     low, high = _mixed([band[signal] for band in _shipped()["bands"]], weights)
     return Range(low, high, "human English"), ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from textassay.anchor import Anchor
 from textassay.detector import Detector
-from textassay.formatting import clean, clean_path, counted, decimal, number, size
+from textassay.formatting import clean, clean_path, counted, decimal, entropy_range, number, size
 from textassay.profile import Profile
 from textassay.provenance import LABELS
 from textassay.report.answer import (
@@ -305,7 +305,7 @@ def _distribution(
     axis = Axis(signal.axis, is_log=isinstance(bins_of(name), (LogBins, OctaveBins)))
     median, low, high = (about["quantiles"][key] for key in ("0.5", "0.05", "0.95"))
     words = f"Median {_figure(median)}; 90 % from {_figure(low)} to {_figure(high)}."
-    without = f" {number(about['null'])} documents have no value." if about["null"] else ""
+    without = f" Without a value: {counted(about['null'], 'document')}." if about["null"] else ""
     caption = f"{words} {signal.caption}{without} {note}".strip()
     at = max(median, edges[0]) if median is not None else None
     return Picture(
@@ -361,12 +361,8 @@ def _signals(documents: Mapping[str, Any]) -> Grid:
 def _batches(about: Mapping[str, Any], pieces: Iterable[Columns]) -> dict[str, Any]:
     n, tokens, floor = about["n_batches"], about["batch_tokens"], about.get("entropy_floor")
     entropy = about["distributions"]["batch_entropy_bits"]["quantiles"]
-    text = f"{counted(n, 'batch', 'batches')} of {number(tokens)} tokens"
-    text += (
-        "."
-        if entropy["0.5"] is None
-        else f"; entropy {decimal(entropy['0.05'], 2)} to {decimal(entropy['0.95'], 2)} bits, in the middle {decimal(entropy['0.5'], 2)}."
-    )
+    text = f"{counted(n, 'batch', 'batches')}, closed at {number(tokens)} tokens or by the end of a file"
+    text += "." if entropy["0.5"] is None else f"; {entropy_range(entropy)}."
     if floor is not None:
         short = about["below_floor_short"]
         text += f" {counted(about['below_floor'], 'batch', 'batches')} below the floor of {floor:g} bits"
@@ -422,8 +418,7 @@ def _track(found: Track | None, is_full: bool, floor: float | None) -> list[Pict
         )
     description = f"From {found.low.min():.2f} to {found.high.max():.2f} bits along {number(found.n_rows)} batches."
     charts = [
-        track(f"track-{width}", description, found, Axis("bits a token", step=_figure), floor, width)
-        for width in (BROAD, WIDTH)
+        track(f"track-{width}", description, found, Axis("bits a token"), floor, width) for width in (BROAD, WIDTH)
     ]
     return [Picture("Entropy along the corpus", caption, charts[0], charts[1])]
 
@@ -432,7 +427,7 @@ def _worst_batches(worst: Sequence[Mapping[str, Any]], floor: float | None) -> G
     rows = []
     for row in worst:
         last = row["first_document"] + row["n_documents"] - 1
-        verdict = "" if floor is None else "below" if row["entropy_bits"] < floor else "above"
+        verdict = () if floor is None else ("below" if row["entropy_bits"] < floor else "above",)
         figures = (f"{row['first_document']:,}–{last:,}", f"{row['n_tokens']:,}", decimal(row["entropy_bits"]))
         rows.append(
             (
@@ -440,7 +435,7 @@ def _worst_batches(worst: Sequence[Mapping[str, Any]], floor: float | None) -> G
                 *figures,
                 decimal(row["type_token_ratio"], 4),
                 decimal(row["mattr"]),
-                verdict,
+                *verdict,
             )
         )
     heads = (
@@ -449,7 +444,7 @@ def _worst_batches(worst: Sequence[Mapping[str, Any]], floor: float | None) -> G
         ("entropy", "number"),
         ("type-token ratio", "number"),
         ("MATTR", "number"),
-        ("floor", "text"),
+        *(() if floor is None else (("floor", "word"),)),
     )
     columns = (Column("file"), *(Column(head, kind) for head, kind in heads))  # type: ignore[arg-type]
     return Grid("Batches of least entropy", "The full batches of least entropy.", columns, rows)
@@ -477,7 +472,7 @@ def _provenance(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
                 "reason",
                 found["reasons"],
                 found["other_reasons"],
-                f"What gave the labels ({number(found['n_reasons'])} reasons in all).",
+                f"What gave the labels ({counted(found['n_reasons'], 'reason')} in all).",
             )
         )
     whole = found["corpus"]
@@ -680,7 +675,7 @@ def _errors(errors: Sequence[Mapping[str, Any]]) -> Grid:
         for row in errors
     ]
     columns = (Column("file"), Column("line", "number"), Column("byte", "number"), Column("reason"))
-    return Grid("First errors", f"The first {len(rows)} lines of errors.jsonl.", columns, rows)
+    return Grid("First errors", f"The first of errors.jsonl: {counted(len(rows), 'line')}.", columns, rows)
 
 
 def _files(manifest: Mapping[str, Any]) -> Grid:
@@ -701,7 +696,7 @@ def _files(manifest: Mapping[str, Any]) -> Grid:
     heads = ("documents", "malformed", "bytes", "bytes on disk")
     columns = (Column("file"), Column("read", "word"), *(Column(head, "number") for head in heads))
     caption = (
-        f"{number(len(given))} inputs."
+        f"{counted(len(given), 'input')}."
         if len(given) <= ROWS_SHOWN
         else f"{ROWS_SHOWN} of {number(len(given))} inputs: those with losses, then the largest."
     )

@@ -33,7 +33,7 @@ def simulation_page(found: Mapping[str, Any]) -> bytes:
     lead = f"{number(settings['tokens'])} tokens a generation, {percent(settings['synthetic_ratio'])} of them written by a model of the generation before."
     cards = [
         Card("What happened", _what_happened(generations)),
-        Card("What is lost", _lost(generations[0], last)),
+        Card("What changed", _lost(generations[0], last)),
         Card("Forecast", _forecasts(found["forecasts"])),
     ]
     with drawing_style():

@@ -1,6 +1,5 @@
 """The page of a folder that textassay has written, made anew from what lies in it."""
 
-import json
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -17,6 +16,7 @@ from textassay.report import require_report
 from textassay.scan_folder import batches_file, read_json, read_manifest, read_rows
 from textassay.scanning import ERRORS_SHOWN
 from textassay.summary import SCHEMA as SUMMARY_SCHEMA
+from textassay.untrusted import parse_json
 
 LINE_LIMIT = 1 << 16
 """Bytes of a line of errors.jsonl."""
@@ -86,11 +86,11 @@ def _scan_page(folder: Path, anchor: Anchor | None) -> bytes:
 
 def _errors(path: Path) -> list[dict[str, Any]]:
     """The first lines of errors.jsonl; none in the folder of a merge."""
-    if not path.exists():
+    if not path.is_file():
         return []
     try:
         with path.open("rb") as stream:
             lines = islice(iter(lambda: stream.readline(LINE_LIMIT), b""), ERRORS_SHOWN)
-            return [json.loads(line) for line in lines]
-    except (OSError, ValueError, RecursionError) as error:
+            return [parse_json(line) for line in lines]
+    except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error

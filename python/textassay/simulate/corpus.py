@@ -15,6 +15,7 @@ from textassay.anchor.vocabulary import vocabulary_of
 from textassay.configuration import MAX_TYPES
 from textassay.errors import UsageError
 from textassay.fields import parse_field
+from textassay.first_record import nothing_found
 from textassay.parquet import sources_of
 from textassay.scanning import MAX_RECORD_BYTES, MAX_WINDOW_LOG, Progress, ScanResult, drain, scan, stop
 from textassay.tail_retention import TAIL_MASS
@@ -174,7 +175,7 @@ def read_corpus(
     if any(file.size is None for file in result.inputs):
         raise UsageError("a simulation reads its corpus twice: wanted files, found a pipe")
     if result.profile.totals()["n_tokens"] == 0:
-        raise UsageError("a simulation needs text: no word was found")
+        raise nothing_found("a simulation needs text: no word was found", result.inputs, text_fields)
     everything = vocabulary_of(result.profile, 1, TAIL_MASS)
     backend = _backend.get()
     fields = [parse_field(path) for path in text_fields]

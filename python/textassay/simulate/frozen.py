@@ -11,7 +11,7 @@ from textassay import _backend
 from textassay.anchor import Anchor, load_anchor
 from textassay.anchor.file import MAGIC
 from textassay.anchor.ngrams import BEGIN, END, LOG2_OF_10, UNKNOWN
-from textassay.errors import UsageError
+from textassay.errors import AnchorError, UsageError
 from textassay.simulate.corpus import MAX_WORDS, Vocabulary
 from textassay.simulate.model import LONGEST, limits_of, power_of_two
 
@@ -39,6 +39,16 @@ class FrozenModel:
     def __init__(self, path: str | PathLike[str]) -> None:
         """Raises `AnchorError` on what is no anchor, `UsageError` on one that was not built from text by this program."""
         anchor = load_anchor(path)
+        try:
+            with np.errstate(invalid="raise", over="raise", divide="raise"):
+                self._take(anchor)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise AnchorError(anchor.path, f"its model does not hold together: {error}") from error
+
+    def _take(self, anchor: Anchor) -> None:
+        path = anchor.path
         if "totals" not in anchor.header or anchor.order != _ORDER:
             raise UsageError(f"{path}: an imported model knows no documents; wanted an anchor that was built from text")
         self.n_words = int(anchor.header["n_modelled"])

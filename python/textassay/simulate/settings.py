@@ -87,6 +87,9 @@ class Simulation:
     forecasts: list[Forecast]
     performance: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<Simulation of {len(self.generations) - 1} generations, now {self.generations[-1]['stage']}>"
+
     def is_damaged(self, malformed_budget: float = 0) -> bool:
         """Whether a file was damaged, or more records were malformed than the budget allows; see `ScanResult.is_damaged`."""
         return is_damaged(self.corpus["inputs"], malformed_budget)
