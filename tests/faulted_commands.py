@@ -194,7 +194,7 @@ def write_inputs(place: Path) -> None:
     scan(documents, place / "scan", provenance=place / "rules.toml", **options)
     scan(documents / "a.jsonl.zst", place / "other", provenance=place / "rules.toml", **options)
     np.save(place / "tokens.npy", np.arange(30_000, dtype=np.uint16) % 977)
-    build_anchor(documents, place / "human.anchor", threads=1, detector=None)
+    build_anchor(documents, place / "human.anchor", tail_mass=0.5, threads=1, detector=None)
     scan(documents, place / "anchored", anchor=place / "human.anchor", **options)
     _write_labelled(place)
     sample_documents(documents, place / "review.jsonl", 10, threads=1, detector=None)
