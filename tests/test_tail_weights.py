@@ -214,7 +214,7 @@ def test_earlier_weights_are_replaced_and_nothing_else(corpus, tmp_path):
             weigh_documents(corpus / "parquet", corpus / "h.anchor", tmp_path / taken)
     assert (tmp_path / "other" / "precious").read_text() == "x"
     with pytest.raises(OutputError, match="cannot write"):
-        weigh_documents(corpus / "parquet", corpus / "h.anchor", tmp_path / "no" / "where")
+        weigh_documents(corpus / "parquet", corpus / "h.anchor", "/proc/nowhere/out")
 
 
 def test_what_does_not_fit_is_refused(corpus, tmp_path):
