@@ -514,6 +514,21 @@ def test_arpa_files_that_are_wrong_are_refused(tmp_path, change, message):
     assert not (tmp_path / "m.anchor").exists()
 
 
+def test_a_damaged_gzip_of_arpa_is_refused(tmp_path):
+    packed = bytearray(gzip.compress(ORDER_4.encode()))
+    for place in range(len(packed)):
+        damaged = packed.copy()
+        damaged[place] ^= 0x55
+        (tmp_path / "m.arpa").write_bytes(damaged)
+        try:
+            import_arpa(tmp_path / "m.arpa", tmp_path / "m.anchor")
+        except AnchorError:
+            assert not (tmp_path / "m.anchor").exists()
+        else:
+            assert 4 <= place < 10  # the time and the system it was packed on
+            (tmp_path / "m.anchor").unlink()
+
+
 def test_hashes_tell_ngrams_apart():
     words = np.random.default_rng(2).integers(0, 50, (20000, 3)).astype(np.uint32)
     n = len(np.unique(words, axis=0))

@@ -317,6 +317,7 @@ HOSTILE_MODELS = {
     "truth as number": lambda m: m["calibrator"].update(intercept=True),
     "huge number": lambda m: m["calibrator"].update(intercept=1e300),
     "huge integer": lambda m: m["calibrator"].update(intercept=10**400),
+    "logits beyond all bounds": lambda m: m["calibrator"]["terms"][0].update(high=1e6, coefficient=1e6),
     "centre outside": lambda m: m["calibrator"]["terms"][0].update(centre=1e5),
     "logits fall": lambda m: m["calibrator"]["logits"].reverse(),
     "logits twice": lambda m: m["calibrator"]["logits"].__setitem__(1, m["calibrator"]["logits"][0]),

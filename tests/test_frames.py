@@ -168,6 +168,52 @@ def test_bytes_of_a_damaged_file(tmp_path, backend):
     assert (found, decompressor.damage) == (outcome["bytes"], outcome["reason"]) and decompressor.damage
 
 
+def decoded_in_steps(backend, path: Path, step: int) -> tuple[bytes, str]:
+    decompressor = backend.Decompressor(os.fsencode(path))
+    memory, pieces = np.empty(step, np.uint8), []
+    while found := decompressor.read_into(memory):
+        pieces.append(memory[:found].tobytes())
+    return b"".join(pieces), decompressor.damage
+
+
+def damaged_in_the_end(data: bytes) -> dict[str, bytes]:
+    """What libzstd and zlib hold back when they have no room must not be lost with the damage behind it."""
+    wrong_checksum = bytearray(compress(data))
+    wrong_checksum[-1] ^= 1
+    blocks = in_blocks([data], checksum=False)
+    assert blocks.endswith(b"\1\0\0")  # an empty last block: one of a kind that there is not, instead
+    return {"checksum": bytes(wrong_checksum), "block": blocks[:-3] + b"\7\0\0", "gzip": gzip.compress(data)[:-9]}
+
+
+@pytest.mark.parametrize("kind", damaged_in_the_end(DATA))
+def test_bytes_before_a_damage_come_out_in_any_steps(tmp_path, backend, kind):
+    path = tmp_path / "f"
+    path.write_bytes(damaged_in_the_end(DATA)[kind])
+    wanted = decoded_in_steps(backend, path, 1 << 20)
+    assert wanted[1] and DATA.startswith(wanted[0])
+    if kind != "gzip":
+        assert wanted[0] == DATA
+    for step in (1, 2, 64, 1000, len(DATA) - 1, len(DATA)):
+        assert decoded_in_steps(backend, path, step) == wanted
+
+
+def test_frames_behind_a_damage_are_not_counted(tmp_path):
+    path = tmp_path / "f.jsonl.zst"
+    broken = bytearray(compress(DATA[:HALF]))
+    broken[-1] ^= 1
+    path.write_bytes(compress(DATA[:HALF], checksum=False) + broken + compress(DATA[HALF:]) * 2)
+    outcome = scan_alike([path]).outcomes[0]
+    assert (outcome["status"], outcome["frames"], outcome["frames_without_checksum"]) == ("damaged", 2, 1)
+
+
+@pytest.mark.parametrize("data", [b"\n\n", b"\r\n", b"\n", b"\n{", b"{\n", b"{}", b" "])
+def test_a_damaged_file_of_two_bytes(tmp_path, data):
+    """They might have begun a byte order mark; the lines among them are whole all the same."""
+    path = tmp_path / "f.jsonl.zst"
+    path.write_bytes(in_blocks([data])[:-5])
+    assert_holds(scan_alike([path]), 0, data)
+
+
 def test_what_no_decompressor_reads(tmp_path, backend):
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(OSError):

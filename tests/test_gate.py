@@ -528,7 +528,7 @@ def test_folders_that_hold_no_results(novels, tmp_path):
     cases = {
         "unfinished": (lambda out: (out / "manifest.json").unlink(), "no manifest.json"),
         "nothing": (lambda out: (out / "summary.json").unlink(), "cannot read"),
-        "half": (rewritten('{"schema": "textassay.summary/1", "a": "\\ud800"}'), "surrogates not allowed"),
+        "half": (rewritten('{"schema": "textassay.summary/1", "a": "\\ud800"}'), "half of a character"),
         "infinite": (rewritten('{"schema": "textassay.summary/1", "a": 1e999}'), "1e999 is no finite number"),
         "large": (partial(edit, inputs__files_damaged=10**400), "not as a scan"),
         "text": (partial(edit, provenance__corpus__tokens="1"), "not as a scan"),

@@ -362,6 +362,41 @@ def test_hostile_types_are_refused(backend, name):
         Profile.deserialize(rebuilt(header, [chunks[0], types_chunk(HOSTILE_TYPES[name])]))
 
 
+def bounded_file() -> tuple[dict, list[tuple[bytes, int, bytes]]]:
+    profile = Profile(["n_tokens"], max_types=64, batch_tokens=50)
+    rare = [" ".join(f"w{n}" for n in range(start, start + 300)) for start in range(0, 3000, 250)]
+    profile.update([*rare, "often often soon soon never never"])
+    header, chunks, _ = parts_of(profile.serialize())
+    return header, [chunk[1:] for chunk in chunks]
+
+
+def test_types_beyond_the_sample_are_refused(backend):
+    """Of another level than the file's, so that it names another state than its digest."""
+    header, chunks = bounded_file()
+    assert Profile.deserialize(rebuilt(header, chunks)).state.level == header["bounded"]["level"] > 0
+    for level in (header["bounded"]["level"] + 4, 64):
+        with pytest.raises(ProfileError, match="level"):
+            Profile.deserialize(rebuilt(changed(header, "bounded/level", level), chunks))
+
+
+def test_frequent_types_that_the_sketches_do_not_hold_are_refused(backend):
+    header, chunks = bounded_file()
+    n = header["bounded"]["n_frequent"]
+    kind, entries, raw = chunks[-1]
+    assert (kind, entries) == (b"FREQ", n) and n > 0
+    peaks = bytes([0]) * n + bytes([1]) * n + bytes(6 * n)  # 256 each
+    with pytest.raises(ProfileError, match="sketches that hold the frequent types"):
+        Profile.deserialize(rebuilt(header, [*chunks[:-1], (kind, n, raw[: 4 * n] + peaks + raw[12 * n :])]))
+
+
+@pytest.mark.parametrize("sums", [{"sum_squares": -1}, {"sum_squares": 1}, {"sum": 1}])
+def test_sums_of_no_values_are_refused(backend, sums):
+    header, chunks, _ = parts_of(Profile(["n_tokens"]).serialize())
+    header["signals"]["n_tokens"] |= sums
+    with pytest.raises(ProfileError, match="sum of squares"):
+        Profile.deserialize(rebuilt(header, [chunk[1:] for chunk in chunks]))
+
+
 def changed(header: dict, path: str, value: object) -> dict:
     header = json.loads(json.dumps(header))
     *parents, last = path.split("/")

@@ -298,6 +298,17 @@ def test_boundary_inside_a_word(implementation):
 
 
 @on_every_implementation
+@pytest.mark.parametrize("connector", ["_", "\u202f", "_\u0301"])
+def test_long_runs_of_connectors(implementation, connector):
+    """Whether they are words is decided by what stands behind them, and read once: a run of 4 MiB would take minutes otherwise."""
+    module = implementation.use()
+    for begin, end in (("", ""), ("", "a"), ("a ", "a"), ("a ", " a"), ("", "ひ"), ("カ ", "カ"), ("a", "")):
+        text = begin + connector * 3000 + end + " b"
+        assert module.tokens(text.encode()) == tokens(text)
+    assert module.tokens((connector * (1 << 20)).encode()) == []
+
+
+@on_every_implementation
 def test_empty_and_tiny(implementation):
     backend = implementation.use()
     for text in ("", " ", "\n", "a", "é", "😀", "."):

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).parent.parent
 BUILT_FROM = ("csrc", "cmake", "licenses", "python")
 FILES = ("CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "PKG-INFO")
-CHECKOUT_ONLY = (".ci", ".github", "bench", "build", "examples", "scripts", "site", "tests", "tools")
+CHECKOUT_ONLY = (".ci", ".github", "bench", "build", "examples", "fuzz", "scripts", "site", "tests", "tools")
 GENERATED = {".so", ".pyc", ".nbi", ".nbc"}
 IN_WHEELS = re.compile(r"textassay|textassay\.libs|textassay-[^/]+\.dist-info")
 NATIVE = re.compile(r"textassay/_native\.[^/]+\.so")

@@ -138,6 +138,19 @@ MeasureConfig measure_config(const std::vector<std::string>& signals, const std:
     return config;
 }
 
+py::array_t<uint64_t> token_hashes(const py::array_t<uint8_t, py::array::c_style>& data,
+                                   const py::array_t<int64_t, py::array::c_style>& offsets) {
+    if (data.ndim() != 1 || offsets.ndim() != 1 || offsets.size() < 1) throw std::invalid_argument("offsets: wanted n + 1 elements");
+    std::vector<uint64_t> hashes(static_cast<size_t>(offsets.size()) - 1);
+    const int64_t* offset = offsets.data();
+    for (size_t i = 0; i < hashes.size(); ++i) {
+        if (offset[i] < 0 || offset[i + 1] < offset[i] || offset[i + 1] > data.size())
+            throw std::invalid_argument("offsets: wanted them ascending within data");
+        hashes[i] = token_hash(data.data() + offset[i], static_cast<uint64_t>(offset[i + 1] - offset[i]));
+    }
+    return to_array(std::move(hashes));
+}
+
 void register_text(py::module_& module) {
     module.def("word_boundaries", &word_boundaries, py::arg("text"));
     module.def("word_spans", &word_spans, py::arg("text"));
@@ -150,6 +163,7 @@ void register_text(py::module_& module) {
         const uint8_t* data = bytes_of(token, size);
         return token_hash(data, size);
     }, py::arg("token"));
+    module.def("token_hashes", &token_hashes, py::arg("data"), py::arg("offsets"));
     module.def("bin_index", &bin_index, py::arg("signal"), py::arg("value"));
 }
 

@@ -70,7 +70,7 @@ size_t PerplexityMeter::lengthen(const uint32_t* words, unsigned order, size_t c
     size_t longer = 0;
     for (size_t c = 0; c < candidates; ++c) {
         const uint32_t i = places_[c];
-        const bool may_be_there = (shorter[i + 1] != 0) & (shorter[i] != 0);  // shorter[i] ends at the word before
+        const size_t may_be_there = size_t{shorter[i + 1] != 0} & size_t{shorter[i] != 0};  // shorter[i] ends at the word before
         places_[longer] = i;
         hashes_[longer] = longer_hash(hashes_[c], words[static_cast<ptrdiff_t>(i) - back]);
         longer += may_be_there;  // nobody could predict a branch

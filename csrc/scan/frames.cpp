@@ -94,7 +94,7 @@ class FrameStream {
         content_left_ = header.has_content_size ? header.content_size : UINT64_MAX;
         header_ = header;
         in_frame_ = true;
-        at_block_ = is_last_block_ = false;
+        at_block_ = is_last_block_ = holds_output_ = false;
     }
     bool in_frame() const { return in_frame_; }
 
@@ -102,7 +102,8 @@ class FrameStream {
     // more, unless there are no more.
     std::string step(const uint8_t* in, size_t in_size, size_t& in_used, uint8_t* out, size_t out_size, size_t& out_used) {
         if (at_block_ && in_size >= kBlockHeaderSize) is_last_block_ = in[0] & 1;
-        ZSTD_inBuffer input{in, std::min(in_size, wanted_), 0};
+        // What it holds comes out before it gets more: of a call that fails nothing would.
+        ZSTD_inBuffer input{in, holds_output_ ? 0 : std::min(in_size, wanted_), 0};
         ZSTD_outBuffer output{out, static_cast<size_t>(std::min<uint64_t>(out_size, content_left_)), 0};
         const size_t left = ZSTD_decompressStream(context_, &output, &input);
         in_used = input.pos;
@@ -113,10 +114,11 @@ class FrameStream {
         at_block_ = !is_last_block_ && left == kBlockHeaderSize;
         wanted_ = is_last_block_ || at_block_ ? left : left - kBlockHeaderSize;
         in_frame_ = left != 0;
+        holds_output_ = out_used > 0 && out_used == output.size && out_used < content_left_;
         if (content_left_ == UINT64_MAX) return {};
         content_left_ -= out_used;
         // libzstd itself looks at the declared size only behind a last block that is not empty.
-        if (in_frame_ && content_left_ == 0 && in_size > 0 && in_used == 0)
+        if (in_frame_ && content_left_ == 0 && input.size > 0 && in_used == 0)
             return "wanted the content size that the zstd frame declares, found more";
         return in_frame_ || content_left_ == 0 ? "" : "wanted the content size that the zstd frame declares, found less";
     }
@@ -141,6 +143,7 @@ class FrameStream {
     bool in_frame_ = false;
     bool at_block_ = false;  // its header comes next
     bool is_last_block_ = false;
+    bool holds_output_ = false;  // perhaps: the last step filled its room
 };
 
 class ZstdDecoder final : public Decoder {
@@ -426,8 +429,6 @@ bool take_frame_group(Source& source, size_t wanted, FrameGroup& group) {
         end += size;
         if (header.size == 0) continue;  // skippable
         group.content_size += header.content_size;
-        ++group.counts.frames;
-        group.counts.without_checksum += !header.has_checksum;
     }
     if (end == 0) return false;
     group.compressed.assign(source.data(), source.data() + end);
@@ -446,14 +447,17 @@ Decoded decode_frame_group(const FrameGroup& group, int max_window_log, uint8_t*
                 at += 8 + size_t{little_endian32(at + 4)};
                 continue;
             }
-            stream.begin(read_frame_header(at, static_cast<size_t>(end - at)));
+            const FrameHeader header = read_frame_header(at, static_cast<size_t>(end - at));
+            ++result.frames.frames;
+            result.frames.without_checksum += !header.has_checksum;
+            stream.begin(header);
         }
         size_t in_used, out_used;
         result.damage = stream.step(at, static_cast<size_t>(end - at), in_used, out + result.bytes, capacity - result.bytes, out_used);
         at += in_used;
-        result.compressed_bytes = static_cast<size_t>(at - group.compressed.data());
         result.bytes += out_used;
     }
+    result.compressed_bytes = static_cast<size_t>(at - group.compressed.data());
     if (result.damage.empty() && stream.in_frame()) result.damage = "zstd frame is cut";
     return result;
 }

@@ -68,6 +68,7 @@ struct FrameBegin {
 struct Decoded {
     size_t bytes = 0;
     size_t compressed_bytes = 0;  // of a frame group: how much of it was taken
+    FrameCounts frames;           // and those of its frames that were begun
     bool end = false;     // nothing follows
     std::string damage;   // not empty: nothing follows, and this is why
     std::optional<FrameBegin> last_begin;  // in this step; its `bytes` and `frames` count from the step's begin
@@ -93,7 +94,6 @@ std::unique_ptr<Decoder> open_decoder(Source& source, int max_window_log, const 
 struct FrameGroup {
     std::vector<uint8_t> compressed;
     size_t content_size = 0;  // as the frame headers declare it
-    FrameCounts counts;
 };
 
 // If whole zstd frames of known, moderate size come next in `source`, moves about `wanted` bytes worth of them into `group`.

@@ -55,6 +55,7 @@ void LineCutter::cut(Buffer buffer, size_t size, const std::function<void(Block)
 }
 
 void LineCutter::finish(bool cut_off, const std::function<void(Block)>& emit) {
+    emit_lines_kept(emit);
     if (losing_line_) {
         emit_lost(Malformed::kTooLong, emit);
     } else if (!carry_.empty() && cut_off) {
@@ -109,6 +110,16 @@ void LineCutter::emit_lines(Buffer buffer, size_t begin, size_t end, const std::
     block.order = order_++;
     line_offset_ += end - begin;
     emit(std::move(block));
+}
+
+// Of a file of two bytes, which might have begun a byte order mark, whole lines may have been kept.
+void LineCutter::emit_lines_kept(const std::function<void(Block)>& emit) {
+    const auto begun = std::find(carry_.rbegin(), carry_.rend(), uint8_t{'\n'}).base();
+    if (begun == carry_.begin()) return;
+    const std::vector<uint8_t> rest(begun, carry_.end());
+    carry_.erase(begun, carry_.end());
+    emit_long_line(nullptr, 0, emit);
+    carry_ = rest;
 }
 
 // The line begun and the rest of it, in a buffer of their own.

@@ -66,6 +66,7 @@ class LineCutter {
     size_t skip_byte_order_mark(Buffer& buffer, size_t begin, size_t end);
     void emit_lost(Malformed reason, const std::function<void(Block)>& emit);
     void emit_lines(Buffer buffer, size_t begin, size_t end, const std::function<void(Block)>& emit);
+    void emit_lines_kept(const std::function<void(Block)>& emit);
     void emit_long_line(const uint8_t* rest, size_t size, const std::function<void(Block)>& emit);
     void keep(const uint8_t* data, size_t size);
 

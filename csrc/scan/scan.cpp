@@ -374,13 +374,13 @@ void Scan::read(File& file, Worker& worker) {
     Unit unit;
     FrameGroup group;
     if (file.decoder->takes_frame_groups() && take_frame_group(*file.source, kUnitBytes, group)) {
-        unit.frames = group.counts;
-        unit.last_begin = {file.source->consumed() - group.compressed.size(), 0, {}};
         const uint64_t begin = file.source->consumed() - group.compressed.size();
+        unit.last_begin = {begin, 0, {}};
         stop_reading(file, false, file.source->consumed());
         const size_t capacity = group.content_size + 1;
         unit.buffer = take_buffer(kHeadroom + capacity + kPaddingBehind);
         unit.decoded = decode_frame_group(group, config_.max_window_log, unit.buffer.data() + kHeadroom, capacity);
+        unit.frames = unit.decoded.frames;
         unit.compressed_offset = begin + unit.decoded.compressed_bytes;
     } else {
         unit.buffer = take_buffer(kHeadroom + kUnitBytes + kPaddingBehind);

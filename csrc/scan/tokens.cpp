@@ -38,18 +38,6 @@ uint8_t label_at(const uint8_t* text, size_t size, size_t at) {
     return at < size ? record_at(text + at).label : uint8_t{label::kNone};
 }
 
-// Whether a run of connectors that goes on at `at` (perhaps inside a character) reaches a letter, number or Katakana.
-bool connectors_reach_word(const uint8_t* text, size_t size, size_t at) {
-    while (at < size && unicode::is_continuation(text[at])) ++at;
-    while (at < size) {
-        const CodePoint c = decode(text + at);
-        const uint8_t l = record_of(c.value).label;
-        if (l != label::kConnector && !is_attached(l)) return is_word_label(l) && l != label::kSingle;
-        at += c.length;
-    }
-    return false;
-}
-
 bool holds_letter_or_number(const uint8_t* text, size_t begin, size_t end) {
     while (begin < end) {
         const CodePoint c = decode(text + begin);
@@ -77,6 +65,7 @@ void Tokenizer::begin(const uint8_t* text, size_t size, TokenKind kind) {
     forget_last_byte();
     word_open_ = false;
     last_end_ = 0;
+    run_begin_ = run_end_ = 0;
     words_ = sentence_base_ = 0;
     boundaries_.clear();
     continuation_bytes_ = invisible_ = 0;
@@ -385,8 +374,28 @@ void Tokenizer::find_live_connectors() {
     for (size_t block = 0; block < blocks_; ++block) live[1 + block] = masks_.connector[1 + block] != 0 ? live_connectors(block) : 0;
 }
 
+// Whether a run of connectors that goes on at `at` (perhaps inside a character) reaches a letter, number or Katakana. Of a run that
+// goes on and on every block asks: it is read once.
+bool Tokenizer::connectors_reach_word(size_t at) {
+    if (at >= run_begin_ && at < run_end_) return run_reaches_word_;
+    run_begin_ = at;
+    run_reaches_word_ = false;
+    while (at < size_ && unicode::is_continuation(text_[at])) ++at;
+    while (at < size_) {
+        const CodePoint c = decode(text_ + at);
+        const uint8_t l = record_of(c.value).label;
+        if (l != label::kConnector && !is_attached(l)) {
+            run_reaches_word_ = is_word_label(l) && l != label::kSingle;
+            break;
+        }
+        at += c.length;
+    }
+    run_end_ = at;
+    return run_reaches_word_;
+}
+
 // Connectors (underscores) that belong to a word: those in a run that touches a letter, number or Katakana.
-uint64_t Tokenizer::live_connectors(size_t block) const {
+uint64_t Tokenizer::live_connectors(size_t block) {
     const size_t valid = std::min<size_t>(64, chunk_bytes_ - 64 * block), row = 1 + block;
     const auto near = [&](size_t r) { return masks_.letter[r] | masks_.number[r] | word_masks_.katakana[r]; };
     const uint64_t connector = masks_.connector[row];
@@ -406,7 +415,7 @@ uint64_t Tokenizer::live_connectors(size_t block) const {
         const uint64_t run = low_bits(length) << begin;
         bool is_live = (run & touching) != 0 || (begin == 0 && enters && word_masks_.live_connector[row - 1] >> 63);
         if (!is_live && begin + length >= valid)
-            is_live = connectors_reach_word(text_, size_, at_ + 64 * block + valid);
+            is_live = connectors_reach_word(at_ + 64 * block + valid);
         if (is_live) live |= run;
         rest &= ~run;
     }

@@ -120,7 +120,8 @@ class Tokenizer {
     void set_label(uint8_t label, size_t block, unsigned bit, unsigned length, bool begins);
     bool resolve_mid(uint8_t label, size_t at, unsigned length, uint8_t before, uint8_t& resolved) const;
     void find_live_connectors();
-    uint64_t live_connectors(size_t block) const;
+    uint64_t live_connectors(size_t block);
+    bool connectors_reach_word(size_t at);
     void find_sentence_ends();
     void ask_sentence_rules(size_t block, uint64_t stops);
     void note_boundary(size_t boundary);
@@ -152,6 +153,9 @@ class Tokenizer {
     uint32_t open_start_ = 0;
     uint32_t entering_start_ = 0;  // of the word that was open when the current chunk began
     uint32_t last_end_ = 0;  // of the last complete word: a sure boundary to go back to
+
+    size_t run_begin_ = 0, run_end_ = 0;  // of the run of connectors last read ahead
+    bool run_reaches_word_ = false;
 
     int64_t words_ = 0;          // words begun
     int64_t sentence_base_ = 0;  // words that belong to earlier sentences

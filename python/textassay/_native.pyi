@@ -46,6 +46,9 @@ def log2_times(count: int) -> int:
 def token_hash(token: bytes) -> int:
     """The stable 64-bit hash that decides about sampling."""
 
+def token_hashes(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Of each token data[offsets[i]:offsets[i + 1]]. Raises ValueError where the offsets don't ascend within the data."""
+
 def bin_index(signal: str, value: float) -> int:
     """The bin of a (batch) signal's histogram that a value falls into."""
 

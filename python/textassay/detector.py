@@ -92,6 +92,11 @@ class Term:
     centre: float
     coefficient: float
 
+    @property
+    def largest(self) -> float:
+        """What it contributes at most, in either direction."""
+        return abs(self.coefficient) * max(self.centre - self.low, self.high - self.centre)
+
     def contribution(self, columns: Columns) -> NDArray[np.float64]:
         value = np.asarray(TERMS[self.name](columns), np.float64)
         held = np.minimum(np.maximum(value, self.low), self.high)
@@ -159,14 +164,14 @@ class Detector:
 
     @classmethod
     def _read(cls, folder: Traversable, name: str) -> "Detector":
-        try:
-            with folder.joinpath(MODEL_FILE).open("rb") as file:
-                model = file.read(MODEL_LIMIT + 1)
-            with folder.joinpath(WEIGHTS_FILE).open("rb") as file:
-                weights = file.read(2 * BUCKETS + 1)
-        except OSError as error:
-            raise UsageError(f"cannot read the detector {name}: {reason_of(error)}") from error
-        return ModelReader(name).read(model, weights)
+        def content(file_name: str, limit: int) -> bytes:
+            try:
+                with folder.joinpath(file_name).open("rb") as file:
+                    return file.read(limit + 1)
+            except OSError as error:
+                raise UsageError(f"cannot read the detector {name}: {file_name}: {reason_of(error)}") from error
+
+        return ModelReader(name).read(content(MODEL_FILE, MODEL_LIMIT), content(WEIGHTS_FILE, 2 * BUCKETS))
 
     def at(self, fpr: float) -> "Detector":
         """The same with verdicts at another of its rates. Raises `UsageError` where it has no thresholds for that."""
@@ -467,6 +472,8 @@ class ModelReader:
         if not ascending or probabilities[0] < 0 or probabilities[-1] > 1:
             raise self._fail("wanted probabilities from 0 to 1 that never fall")
         intercept = self._number(found["intercept"], "the intercept")
+        if abs(intercept) + sum(term.largest for term in terms) > _LARGEST:
+            raise self._fail(f"wanted terms that give logits within {_LARGEST:.0f}")
         return {"terms": terms, "intercept": intercept, "logits": logits, "probabilities": probabilities}
 
     def _term(self, found: Any) -> Term:

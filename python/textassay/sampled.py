@@ -86,7 +86,11 @@ def _tokens_at(types: Any, indices: NDArray[np.intp]) -> list[bytes]:
 def sketched(sketch: NDArray[np.uint64], tokens: list[bytes]) -> NDArray[np.int64]:
     """What a Count-Min sketch answers for each token: the least of its cells, never below what was added for it."""
     token_hash = _backend.get().token_hash
-    hashes = np.fromiter((token_hash(token) for token in tokens), np.uint64, len(tokens))
+    return sketched_of(sketch, np.fromiter((token_hash(token) for token in tokens), np.uint64, len(tokens)))
+
+
+def sketched_of(sketch: NDArray[np.uint64], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """As `sketched`, of tokens with these hashes."""
     step = (hashes * GOLDEN) | np.uint64(1)
     mask = np.uint64(sketch.shape[1] - 1)
     rows = [cells[((hashes + np.uint64(r) * step) >> np.uint64(20)) & mask] for r, cells in enumerate(sketch)]

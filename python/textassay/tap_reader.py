@@ -15,6 +15,7 @@ from textassay import _backend
 from textassay import tap_format as tap
 from textassay.configuration import Configuration, check_limits, histogram_names
 from textassay.errors import ProfileError
+from textassay.sampled import sketched_of
 from textassay.tap_format import canonical_json, from_planes
 from textassay.untrusted import parse_json
 from textassay.versions import newer
@@ -189,15 +190,20 @@ class _Reader:
         if n + sums["nulls"] != totals[total]:
             found = f"{n} values and {sums['nulls']} nulls"
             raise self._fail(f"wanted values and nulls of {signal} as many as {total}, {totals[total]}, found {found}")
-        if n * sums["sum_squares"] < sums["sum"] ** 2:
+        if n * sums["sum_squares"] < sums["sum"] ** 2 or (n == 0 and sums["sum_squares"]):
             raise self._fail(f"wanted a sum of squares that {n} values of {signal} with this sum can have")
 
     def _types(self, header: dict[str, Any], state: Any) -> int:
         """Adds the exact types. Returns the sum of their counts."""
         left, total = header["n_types"], 0
+        level = 0 if header["bounded"] is None else header["bounded"]["level"]
+        if not 0 <= level <= 63:
+            raise self._fail(f"wanted a level from 1 to 63, found {level}")
         last: bytes | None = None
         while left:
             types, columns = self._type_columns(tap.TYPES, left, last, 3)
+            if level and not _in_sample(_hashes(types), level).all():
+                raise self._fail("wanted types of the sample that the level leaves")
             counts, without, below = columns
             if not (np.all(counts > without) and np.all(counts > below)):
                 raise self._fail("wanted document frequencies and peaks between 1 and the count")
@@ -244,8 +250,10 @@ class _Reader:
         if sizes is None:
             return
         n_tokens, width = header["totals"]["n_tokens"], tap.sketch_width(max_types)
-        if sizes["width"] != width or not 1 <= sizes["level"] <= 64 or sizes["floor_level"] > 64:
-            raise self._fail(f"wanted levels up to 64 and sketches of {width} cells a row, found {sizes}")
+        if sizes["width"] != width or sizes["level"] == 0 or sizes["floor_level"] > 31:
+            raise self._fail(
+                f"wanted a level from 1 on, a floor of at most 31 and sketches of {width} cells a row, found {sizes}"
+            )
         if sizes["n_frequent"] > tap.most_frequent(max_types):
             raise self._fail(f"wanted {tap.most_frequent(max_types)} frequent types, found {sizes['n_frequent']}")
         sketches = []
@@ -256,9 +264,20 @@ class _Reader:
         if len(sums) > 1 or not self._may_be_all(sums.pop(), n_tokens):
             raise self._fail(f"wanted counts and sketch rows that add up to {n_tokens} tokens")
         frequent = self._frequent(sizes["n_frequent"])
+        self._check_frequent(header["bounded"], frequent, sketches)
         bounded = {name: sizes[name] for name in ("level", "floor_level", "width")}
         bounded |= {"count_sketch": sketches[0], "document_sketch": sketches[1], "frequent": frequent}
         self._guarded(state.add_bounded, bounded)
+
+    def _check_frequent(
+        self, sizes: Mapping[str, int], frequent: Mapping[str, Any], sketches: list[NDArray[np.uint64]]
+    ) -> None:
+        hashes = _hashes(frequent)
+        peaks = frequent["peaks"]
+        if _in_sample(hashes, sizes["level"]).any() or not np.all(peaks >> np.uint64(sizes["floor_level"])):
+            raise self._fail("wanted frequent types beyond the sample, with peaks of their floor")
+        if (sketched_of(sketches[0], hashes) < peaks).any() or not sketched_of(sketches[1], hashes).all():
+            raise self._fail("wanted sketches that hold the frequent types, found smaller counts than their peaks")
 
     def _frequent(self, left: int) -> dict[str, Any]:
         parts: list[tuple[dict[str, Any], Any]] = []
@@ -348,6 +367,16 @@ class _Reader:
         self.offset = self.stream.tell()
         if self.offset != self.size:
             raise self._fail(f"wanted the end of the file, found {self.size - self.offset} more bytes")
+
+
+def _hashes(types: Mapping[str, Any]) -> NDArray[np.uint64]:
+    hashes: NDArray[np.uint64] = _backend.get().token_hashes(types["token_bytes"], types["token_offsets"])
+    return hashes
+
+
+def _in_sample(hashes: NDArray[np.uint64], level: int) -> NDArray[np.bool_]:
+    """Whether a profile of this level, from 1 on, holds types with these hashes (docs/semantics.md)."""
+    return (hashes >> np.uint64(64 - level)) == 0
 
 
 def _label_sums(table: Mapping[str, Any]) -> list[int]:

@@ -10,7 +10,7 @@ from textassay._numba.decompressor import Decompressor
 from textassay._numba.detector import Detector
 from textassay._numba.documents import INTEGER_SIGNALS, SIGNALS
 from textassay._numba.fixed_log import log2_times
-from textassay._numba.histogram import token_hash
+from textassay._numba.histogram import token_hash, token_hashes
 from textassay._numba.id_counts import IdCounter
 from textassay._numba.measurer import Measurer
 from textassay._numba.profile import ProfileState
@@ -43,6 +43,7 @@ __all__ = [
     "sentence_boundaries",
     "sentence_lengths",
     "token_hash",
+    "token_hashes",
     "tokens",
     "use_kernels",
     "word_boundaries",

@@ -241,6 +241,21 @@ def token_hash(token: bytes) -> int:
     return int(stable_hash(np.frombuffer(token, np.uint8), 0, len(token)))
 
 
+def token_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Of each token data[offsets[i]:offsets[i + 1]]. Raises ValueError where the offsets don't ascend within the data."""
+    if len(offsets) < 1 or offsets[0] < 0 or offsets[-1] > len(data) or (offsets[1:] < offsets[:-1]).any():
+        raise ValueError("offsets: wanted them ascending within data")
+    hashes = np.empty(len(offsets) - 1, np.uint64)
+    _hash_tokens(data, offsets, hashes)
+    return hashes
+
+
+@kernel
+def _hash_tokens(data, offsets, hashes):
+    for i in range(len(hashes)):
+        hashes[i] = stable_hash(data, offsets[i], offsets[i + 1] - offsets[i])
+
+
 @kernel
 def find_row_of_bytes(table, data, offset, length):
     """find_or_insert where the hash isn't known yet; data has PADDING behind the token."""

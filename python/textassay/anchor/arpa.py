@@ -72,6 +72,8 @@ def import_arpa(model: str | PathLike[str], out: str | PathLike[str], note: str 
     try:
         with path.open("rb") as plain, _unpacked(plain) as stream:
             words, orders = _Reader(path, stream, plain).read()
+            while stream.read(1 << 20):  # to the end, where gzip's checksum is
+                pass
     except (OSError, EOFError, zlib.error) as error:
         raise AnchorError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
