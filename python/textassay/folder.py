@@ -279,8 +279,8 @@ def _is_ours(path: Path, layout: Layout) -> bool:
 
 def _locked(lock: Path, path: Path) -> int:
     for _ in range(_ATTEMPTS):
+        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except FileNotFoundError:
             continue
