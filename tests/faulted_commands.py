@@ -291,7 +291,7 @@ class Trial:
         done = self._run(self._case.command, fault)
         found = Tree.of(self._work)
         complaints = [line for line in done.stderr.splitlines() if not line.startswith("textassay: note: ")]
-        if done.code == self.plain.code and found.results() == self.wanted.results():
+        if found.results() == self.wanted.results():  # what failed came behind them, or did not matter
             if "Traceback" in done.stderr or "ignored" in done.stderr:
                 yield f"fine, but it says {done.stderr!r}"
         else:
