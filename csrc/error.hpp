@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace textassay {
@@ -15,6 +16,14 @@ class ScanError : public std::runtime_error {
 
     std::string path;
     uint64_t byte_offset;
+};
+
+// The machine's fault, not a file's: a full disk, no more descriptors.
+class SystemError : public std::system_error {
+   public:
+    SystemError(int number, std::string path) : std::system_error(number, std::generic_category(), path), path(std::move(path)) {}
+
+    std::string path;
 };
 
 }  // namespace textassay

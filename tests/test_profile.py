@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import naive_corpus
 import naive_signals
 import naive_text
-from textassay import Profile, ProfileError, UsageError, tap_format
+from textassay import OutputError, Profile, ProfileError, UsageError, tap_format
 from textassay.configuration import Configuration
 from textassay.tap_format import from_planes
 from textassay.tap_reader import first_unsorted
@@ -187,7 +187,7 @@ def test_a_failed_save_leaves_the_old_file(profile, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("textassay.profile.write_profile", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match="No space"):
         profile.save(path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.tap"]

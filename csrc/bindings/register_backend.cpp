@@ -63,6 +63,11 @@ void register_backend(py::module_& module) {
         } catch (const ScanError& error) {
             const std::string place = error.path.empty() ? "" : error.path + ": ";
             py::set_error(PyExc_ValueError, (place + error.what()).c_str());
+        } catch (const SystemError& error) {
+            const py::str path = py::reinterpret_steal<py::str>(PyUnicode_DecodeFSDefault(error.path.c_str()));
+            py::set_error(PyExc_OSError, py::make_tuple(error.code().value(), error.code().message(), path));
+        } catch (const std::system_error& error) {  // no more threads
+            py::set_error(PyExc_OSError, py::make_tuple(error.code().value(), error.code().message()));
         }
     });
 }

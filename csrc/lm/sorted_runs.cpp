@@ -3,7 +3,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
-#include <system_error>
+
+#include "error.hpp"
 
 namespace textassay {
 
@@ -13,7 +14,7 @@ void SortedRuns::write(const void* records, size_t n) {
     std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "wb"), close);
     const bool written =
         file && std::fwrite(records, kRecordBytes, n, file.get()) == n && std::fflush(file.get()) == 0;
-    if (!written) throw std::system_error(errno, std::generic_category(), path);
+    if (!written) throw SystemError(errno, path);
 }
 
 }  // namespace textassay

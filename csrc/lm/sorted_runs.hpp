@@ -18,7 +18,7 @@ class SortedRuns {
         : path_(std::move(folder) + "/" + std::move(name) + "-"), capacity_(memory_of_worker / kRecordBytes) {}
 
     size_t capacity() const { return capacity_ < kLeast ? kLeast : capacity_; }
-    // Throws std::system_error.
+    // Throws SystemError.
     template <typename Record>
     void write(const std::vector<Record>& run) {
         static_assert(sizeof(Record) == kRecordBytes);

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -28,6 +29,8 @@ constexpr size_t kGroupFrameLimit = size_t{4} << 20;  // larger frames are strea
 uint32_t little_endian32(const uint8_t* p) {
     return p[0] | static_cast<uint32_t>(p[1]) << 8 | static_cast<uint32_t>(p[2]) << 16 | static_cast<uint32_t>(p[3]) << 24;
 }
+// A file that cannot be opened for such a reason is not unreadable.
+bool is_of_machine(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
 bool is_skippable(uint32_t magic) { return (magic & ~15u) == kSkippableMagic; }
 
 // RFC 8878, 3.1.1.1: the descriptor byte behind the magic number says how long the header is.
@@ -105,6 +108,7 @@ class FrameStream {
         const size_t left = ZSTD_decompressStream(context_, &output, &input);
         in_used = input.pos;
         out_used = output.pos;
+        check_memory(left);
         if (ZSTD_isError(left)) return explain(left);
         // Behind all but the last block libzstd asks for the next one's header, too.
         at_block_ = !is_last_block_ && left == kBlockHeaderSize;
@@ -120,6 +124,10 @@ class FrameStream {
     }
 
    private:
+    // That is not the file's fault.
+    static void check_memory(size_t result) {
+        if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+    }
     std::string explain(size_t error) const {
         if (ZSTD_getErrorCode(error) == ZSTD_error_frameParameter_windowTooLarge) return too_large(header_.window, max_window_log_);
         if (header_.dictionary != 0 && ZSTD_getErrorCode(error) == ZSTD_error_dictionary_wrong)
@@ -233,6 +241,7 @@ class GzipDecoder final : public Decoder {
             stream_.next_out = out + result.bytes;
             stream_.avail_out = room;
             const int status = inflate(&stream_, Z_NO_FLUSH);
+            if (status == Z_MEM_ERROR) throw std::bad_alloc();
             source_.consume(offered - stream_.avail_in);
             result.bytes += room - stream_.avail_out;
             if (status == Z_STREAM_END) {
@@ -359,11 +368,12 @@ Source::Source(const SourceName& name, uint64_t offset)
     if (owned_) {
         do descriptor_ = ::open(name.path.c_str(), O_RDONLY | O_CLOEXEC);
         while (descriptor_ < 0 && errno == EINTR);
+        if (descriptor_ < 0 && is_of_machine(errno)) throw SystemError(errno, name.path);
         if (descriptor_ < 0) throw ScanError(std::strerror(errno), 0);
     }
     if (offset > 0 && ::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0) {
         const int error = errno;
-        ::close(descriptor_);
+        if (owned_) ::close(descriptor_);
         throw ScanError(std::strerror(error), 0);
     }
     struct stat status;

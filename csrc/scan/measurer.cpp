@@ -101,7 +101,11 @@ void Measurer::count_in_order(const std::vector<TextSpan>& texts, const MeasureC
             }
         };
         std::vector<std::thread> threads;
-        for (size_t i = 1; i < std::min(workers, count); ++i) threads.emplace_back(work);
+        try {
+            threads.reserve(workers);
+            for (size_t i = 1; i < std::min(workers, count); ++i) threads.emplace_back(work);
+        } catch (...) {  // so many threads there are not; the others do it
+        }
         work();
         for (std::thread& thread : threads) thread.join();
         if (failure) std::rethrow_exception(failure);

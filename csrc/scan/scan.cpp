@@ -179,7 +179,13 @@ Scan::Scan(std::vector<ScanSource> sources, ScanConfig config, std::shared_ptr<P
     });
     for (unsigned i = 0; i < std::max(1u, config_.threads); ++i) workers_.push_back(std::make_unique<Worker>(config_));
     workers_running_ = workers_.size();
-    for (const auto& worker : workers_) threads_.emplace_back([this, &worker] { run(*worker); });
+    try {
+        threads_.reserve(workers_.size());
+        for (const auto& worker : workers_) threads_.emplace_back([this, &worker] { run(*worker); });
+    } catch (...) {
+        stop();  // no destructor will: it is not constructed
+        throw;
+    }
 }
 
 Scan::~Scan() { stop(); }

@@ -306,7 +306,7 @@ class Scan:
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
         detector: Detector | None = None,
-        ngram_folder: str | None = None,
+        ngram_folder: str | bytes | None = None,
         ngram_memory: int = 1 << 30,
         met: NDArray[np.uint8] | None = None,
         words: bool = False,

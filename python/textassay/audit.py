@@ -22,7 +22,7 @@ from textassay.batches import Batches, row_type
 from textassay.configuration import BATCH_TOKENS, check_limits
 from textassay.cpus import usable_cpus
 from textassay.distribution import FIXED_POINT, describe
-from textassay.errors import OutputError, UsageError
+from textassay.errors import UsageError
 from textassay.formatting import counted
 from textassay.inputs import Input, resolve_inputs
 from textassay.metrics import flat_metrics
@@ -159,17 +159,14 @@ def _checked_target(path: Path) -> Path:
 
 
 def _write(path: Path, batches: Batches, names: Sequence[str]) -> None:
-    try:
-        with replacing(path) as stream:
-            if path.suffix == ".parquet":
-                batches.write_parquet(stream, names)
-            elif path.suffix == ".zst":
-                batches.write_json(stream, names)
-            else:
-                for row in batches.rows(names):
-                    stream.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    with replacing(path) as stream:
+        if path.suffix == ".parquet":
+            batches.write_parquet(stream, names)
+        elif path.suffix == ".zst":
+            batches.write_json(stream, names)
+        else:
+            for row in batches.rows(names):
+                stream.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 @dataclass(frozen=True)

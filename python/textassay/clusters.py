@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.documents import ZstdLines
-from textassay.errors import InputError, OutputError, UsageError
+from textassay.errors import InputError, UsageError
 from textassay.folder import Layout, OutputFolder
 from textassay.inputs import resolve_inputs
 from textassay.projection import Limit, project
@@ -94,8 +94,7 @@ def preserve_clusters(
         )
     corpus = _Texts([scans] if isinstance(scans, (str, PathLike)) else scans)
     anchor = _Texts([reference])
-    folder = None if out is None else OutputFolder(out, LAYOUT)
-    try:
+    with nullcontext() if out is None else OutputFolder(out, LAYOUT) as folder:
         model = _Model(anchor.sampled(seed) + corpus.sampled(seed), clusters, seed)
         of_reference = _tallied(model, anchor)
         assigned: dict[int, list[NDArray[np.intp]]] = {}
@@ -103,12 +102,6 @@ def preserve_clusters(
         report = _report(of_reference, of_corpus, max_weight)
         if folder is not None:
             _write(folder, report, corpus, assigned)
-    except BaseException as error:
-        if folder is not None:
-            folder.discard()
-        if isinstance(error, OSError):
-            raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
-        raise
     return report
 
 

@@ -23,6 +23,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from textassay import _backend
+from textassay.atomic import replacing
 from textassay.detector_items import BUCKETS, feature_buckets, item_key, item_keys, items
 from textassay.errors import UsageError, reason_of
 from textassay.lexicon import default_lexicon
@@ -350,8 +351,9 @@ def write_detector(folder: Path, model: Mapping[str, Any], weights: NDArray[np.i
     text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
     ModelReader(str(folder)).read(text.encode(), packed)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS_FILE).write_bytes(packed)
-    (folder / MODEL_FILE).write_text(text, "utf-8")
+    for name, content in ((WEIGHTS_FILE, packed), (MODEL_FILE, text.encode())):
+        with replacing(folder / name) as stream:
+            stream.write(content)
 
 
 def _digest(data: bytes) -> str:

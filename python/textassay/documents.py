@@ -240,8 +240,8 @@ class WrittenDocuments:
             path.unlink()
 
     def _parts_of(self, file: int) -> list[Path]:
-        path = self.paths[file]
-        return [path.with_name(f"{path.name}.part-{number:06d}") for number in range(1, self._parts.get(file, 0) + 1)]
+        # Not by the file's name, which may have all the 255 bytes that a name can have.
+        return [self._folder / f".part-{file:06d}-{number:06d}" for number in range(1, self._parts.get(file, 0) + 1)]
 
     def _put(self, item: tuple[int, Columns | None] | threading.Event | None) -> None:
         if self._error is not None:
@@ -335,7 +335,8 @@ class ParquetRows:
     def follow(self) -> None: ...
 
     def add_file(self, path: Path) -> None:
-        with self._pa.parquet.ParquetFile(path) as part:
+        # As bytes: a name that is no UTF-8 is none for pyarrow.
+        with self._pa.OSFile(os.fsencode(path)) as stream, self._pa.parquet.ParquetFile(stream) as part:
             for batch in part.iter_batches(columns=self._schema.names):
                 arrays = [
                     self._as_written(batch[name], field.type) for name, field in zip(self._schema.names, self._schema)
@@ -404,7 +405,8 @@ _NUMPY_TYPES = {"string": object, "label": object, "int64": np.int64, "double": 
 def _read_parquet(path: Path, kinds: Mapping[str, str]) -> Columns:
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(path, columns=list(kinds))
+    with pyarrow.OSFile(os.fsencode(path)) as stream:
+        table = pyarrow.parquet.read_table(stream, columns=list(kinds))
     plain = {
         name: table[name].cast(pyarrow.string()) if kind == "label" else table[name] for name, kind in kinds.items()
     }

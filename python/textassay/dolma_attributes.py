@@ -8,6 +8,7 @@ file is, and takes line n of one with line n of the other; the ids must be the s
 import gzip
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,7 +36,8 @@ def attribute_paths(inputs: Sequence[Input]) -> list[Path]:
     """
     seen: dict[Path, str] = {}
     for file in inputs:
-        _, found, below = f"/{file.name}".partition(_DOCUMENTS)
+        name = os.fsdecode(file.source) if isinstance(file.source, bytes) else file.name
+        _, found, below = f"/{name}".partition(_DOCUMENTS)
         path = Path(below.replace(_DOCUMENTS, _ATTRIBUTES))
         if not found or ".." in path.parts or path.is_absolute() or not path.name:
             raise UsageError(f"{file.name}: dolma's mixer wants documents in a folder documents/, attributes beside it")

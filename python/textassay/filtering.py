@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from textassay.configuration import check_limits
 from textassay.cpus import usable_cpus
-from textassay.errors import FolderError, InputError, OutputError, UsageError
+from textassay.errors import FolderError, InputError, UsageError
 from textassay.folder import Layout, OutputFolder, json_text
 from textassay.inputs import Input, resolve_inputs
 from textassay.predicates import Comparison, Junction, Predicate, is_null, parse_predicate
@@ -138,20 +138,13 @@ def filter_shards(
     files = resolve_inputs(inputs)
     check_readable_twice(files)
     _check_outside(files, Path(out))
-    folder = OutputFolder(out, LAYOUT)
-    try:
+    with OutputFolder(out, LAYOUT) as folder:
         with scan_of(files, scanned, folder.partial, options, used_threads, on_progress) as (results, matched):
             results.check_columns(criteria.columns())
             report = _Job(results, criteria, matched, folder.partial, level, used_threads).run(on_progress)
         with folder.file(REPORT) as stream:
             stream.write(json_text(report).encode())
         folder.commit()
-    except OSError as error:
-        folder.discard()
-        raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
-    except BaseException:
-        folder.discard()
-        raise
     seconds, cpu_seconds = time.perf_counter() - started[0], time.process_time() - started[1]
     performance = {"seconds": seconds, "cpu_seconds": cpu_seconds, "threads": used_threads}
     return FilterResult(report | {"performance": performance}, Path(out))

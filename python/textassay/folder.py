@@ -5,12 +5,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 from textassay.atomic import sync_folder
 from textassay.errors import FolderError, OutputError
@@ -63,7 +64,8 @@ _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")
 LOCK = "lock"
 STATE = "state.json"
 """In PARTIAL: what there lies is a scan that has not ended (`checkpoint`)."""
-COMMITTING = "committing.json"
+COMMITTING, OLD = "committing.json", "old"
+"""In PARTIAL, while results are put in place: which ones; and those that they take the place of."""
 
 
 class OutputFolder:
@@ -87,13 +89,11 @@ class OutputFolder:
         self.path = Path(path)
         self.partial = self.path / PARTIAL
         self._layout = layout
-        self._committing = False
         try:
             _refuse_foreign(self.path, layout, beside_shards)
             if self.partial.is_symlink():
                 # What it leads to would be emptied.
                 raise FolderError(f"{self.partial} is a symbolic link; wanted a folder of ours, or none")
-            self.partial.mkdir(parents=True, exist_ok=True)
             self._lock: int | None = _locked(self.partial / LOCK, self.path)
             try:
                 self._take_over(keeps_unfinished)
@@ -104,13 +104,20 @@ class OutputFolder:
             raise OutputError(f"cannot write to {self.path}: {error.strerror or error}") from error
 
     def _take_over(self, keeps_unfinished: bool) -> None:
-        if not self.holds_unfinished:
-            _clear(self.partial)
-        elif keeps_unfinished:
-            _refuse_links(self.partial)
-            self._take_back()
-        else:
+        is_unfinished = self.holds_unfinished
+        if is_unfinished and not keeps_unfinished:
             raise FolderError(f"{self.path} holds a scan that has not ended: go on with it, or remove {self.partial}")
+        if is_unfinished:
+            _refuse_links(self.partial)
+        if is_unfinished or not self._has_committed():
+            self._take_back()
+        if not is_unfinished:
+            _clear(self.partial)
+
+    def _has_committed(self) -> bool:
+        """Whether all results are in place already: the manifest is taken away first, and put there last."""
+        manifest = self._layout.manifest
+        return (self.path / manifest).exists() and not (self.partial / manifest).exists()
 
     @property
     def holds_unfinished(self) -> bool:
@@ -119,6 +126,19 @@ class OutputFolder:
     def clear(self) -> None:
         """Begins anew."""
         _clear(self.partial)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After an exception leaves earlier results as they were; raises `OutputError` where it was one of the system."""
+        if error is None:
+            return
+        self.discard()
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write to {self.path}: {error.strerror or error}") from error
 
     @contextmanager
     def file(self, name: str) -> Iterator[BinaryIO]:
@@ -133,46 +153,62 @@ class OutputFolder:
             stream.write(json_text(value).encode())
 
     def commit(self) -> None:
-        """Puts the new results in the place of the old ones, the manifest last."""
-        self._committing = True
-        if self.holds_unfinished:
-            present = [name for name in self._layout.names if (self.partial / name).exists()]
-            self.write_json(COMMITTING, present)
+        """Puts the new results in the place of the old ones, the manifest last. Where that fails the old ones are put back."""
+        present = [name for name in self._layout.names if (self.partial / name).exists()]
+        self.write_json(COMMITTING, present)
         for folder, _, _ in os.walk(self.partial):
             sync_folder(Path(folder))
-        for name in (self._layout.manifest, *self._layout.names):
-            _remove(self.path / name)
-        for name in self._layout.names:
-            if (self.partial / name).exists():
-                (self.partial / name).rename(self.path / name)
+        try:
+            self._exchange(present)
+        except BaseException:
+            self._take_back()
+            raise
         self._release()
         sync_folder(self.path)
 
+    def _exchange(self, present: Sequence[str]) -> None:
+        old = self.partial / OLD
+        old.mkdir()
+        for name in (self._layout.manifest, *self._layout.names):
+            if os.path.lexists(self.path / name):
+                (self.path / name).rename(old / name)
+        for name in present:
+            (self.partial / name).rename(self.path / name)
+        sync_folder(self.path)
+
     def _take_back(self) -> None:
-        """Undoes a commit that was cut short: what had been put in place already belongs to the scan that goes on."""
-        marker = self.partial / COMMITTING
+        """Undoes a commit that was cut short: what had been put in place already belongs to the run that goes on, and what had
+        been there before is there again.
+        """
+        marker, old = self.partial / COMMITTING, self.partial / OLD
         if not marker.exists():
             return
+        names = self._layout.names
+        for name in self._moved(marker):
+            if os.path.lexists(self.path / name) and not (self.partial / name).exists():
+                (self.path / name).rename(self.partial / name)
+        if old.is_dir() and not old.is_symlink():
+            for name in (*names[:-1], self._layout.manifest):
+                if os.path.lexists(old / name):
+                    (old / name).rename(self.path / name)
+            old.rmdir()
+        sync_folder(self.path)
+        marker.unlink()
+        sync_folder(self.partial)
+
+    def _moved(self, marker: Path) -> list[str]:
+        """What a commit was about to put in place, the manifest first."""
         try:
             moved = parse_json(read_bytes(marker, LONGEST_JSON, is_named=False))
         except ValueError:  # cut short itself: nothing had been moved
-            moved = []
-        for name in self._layout.names:
-            if (
-                isinstance(moved, list)
-                and name in moved
-                and (self.path / name).exists()
-                and not (self.partial / name).exists()
-            ):
-                (self.path / name).rename(self.partial / name)
-        sync_folder(self.partial)
-        marker.unlink()
+            return []
+        if not isinstance(moved, list) or not all(name in self._layout.names for name in moved):
+            raise FolderError(f"{self.path} holds what another command was putting there: run that one again")
+        return [name for name in reversed(self._layout.names) if name in moved]
 
     def discard(self) -> None:
-        """Leaves earlier results as they were, and a scan that can be gone on with. Once `commit` has begun all is left as it
-        is: then only a new run can mend it.
-        """
-        if self._committing or self.holds_unfinished:
+        """Leaves earlier results as they were, and a scan that can be gone on with."""
+        if self.holds_unfinished or (self.partial / COMMITTING).exists():
             self._unlock()
             return
         with suppress(OSError):
@@ -192,14 +228,20 @@ class OutputFolder:
         self._lock = None
 
 
+_ATTEMPTS = 10
+"""To lock a file that another run, which has just ended, takes away."""
+
+
 def json_text(value: Any) -> str:
     """JSON as textassay writes it: indented, UTF-8, in the order given, no NaN. Characters that would act on a terminal, or
-    turn a line's direction, are escaped.
+    turn a line's direction, are escaped; a path's bytes that are no UTF-8 are shown as `inputs.printable` does.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    text = _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _NO_UTF8.sub(lambda match: f"\\\\x{ord(match[0]) - 0xDC00:02x}", text) + "\n"
 
 
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 _ACTING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
@@ -211,8 +253,9 @@ def _refuse_foreign(path: Path, layout: Layout, beside_shards: bool) -> None:
     present = set(os.listdir(path)) if path.exists() else set()
     if PLAN in present and not beside_shards:
         raise FolderError(f"{path} holds shards of a scan; add to them with --shard, or choose a new or empty folder")
-    # Left by a run that was killed: the lock file is ours.
-    ours = not present or (path / PARTIAL / LOCK).exists() or _is_ours(path, layout) or PLAN in present
+    # Left by a run that was killed: the lock file is ours, and so is a folder for it.
+    begun = present == {PARTIAL} and not os.listdir(path / PARTIAL)
+    ours = not present or begun or (path / PARTIAL / LOCK).exists() or _is_ours(path, layout) or PLAN in present
     if not ours:
         some = ", ".join(sorted(present)[:3])
         raise FolderError(f"{path} holds files that are not textassay's ({some}); choose a new or empty folder")
@@ -229,19 +272,29 @@ def _refuse_links(partial: Path) -> None:
 def _is_ours(path: Path, layout: Layout) -> bool:
     try:
         content = parse_json(read_bytes(path / layout.manifest, LONGEST_JSON, is_named=False))
-    except (OSError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         return False
     return isinstance(content, dict) and content.get("schema") == layout.schema
 
 
 def _locked(lock: Path, path: Path) -> int:
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    for _ in range(_ATTEMPTS):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise FolderError(f"another process is writing to {path}") from error
         os.close(descriptor)
-        raise FolderError(f"another process is writing to {path}") from error
-    return descriptor
+    raise FolderError(f"other processes are writing to {path}")
 
 
 def _clear(partial: Path) -> None:

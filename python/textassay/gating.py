@@ -32,6 +32,7 @@ from textassay.gate_policy import (
     Mode,
     SignalLimit,
 )
+from textassay.inputs import printable
 from textassay.profile_source import ProfileSource
 from textassay.scan_results import ScanResults
 from textassay.share import BLIND_BELOW
@@ -177,7 +178,7 @@ class _Gate:
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             where = self._results.path / "summary.json"
             raise FolderError(f"{where} is not as a scan writes it: {error!r}") from error
-        return GateResult(str(self._results.path), checks)
+        return GateResult(printable(str(self._results.path)), checks)
 
     def _check(self, limit: Limit) -> Check:
         own = (limit.min, limit.max)

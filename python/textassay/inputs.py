@@ -10,7 +10,7 @@ from glob import glob, has_magic
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from textassay.errors import InputError, InputWarning
 from textassay.remote import find_remote, is_url
@@ -115,7 +115,7 @@ def _expand_path(item: str, suffixes: tuple[str, ...]) -> Iterator[str | Input]:
 
 def _matches(pattern: str) -> Iterator[str]:
     matches = glob(pattern, recursive=True)
-    shards = [path for path in matches if not os.path.isdir(path)]
+    shards = list(_files(path for path in matches if not os.path.isdir(path)))
     if not shards:
         what = "only folders" if matches else "nothing"
         raise InputError(f"{printable(pattern)}: the pattern matches {what}")
@@ -124,8 +124,11 @@ def _matches(pattern: str) -> Iterator[str]:
 
 def _shards_in(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     shards, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        status = os.stat(place)
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        try:
+            status = os.stat(place)
+        except OSError as error:
+            _refuse(error)
         identity = (status.st_dev, status.st_ino)
         is_own = any(set(pair) <= {*names, *folders} for pair in OWN_FILES)
         if identity in seen or is_own:
@@ -135,10 +138,28 @@ def _shards_in(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
             continue
         seen.add(identity)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        shards += [os.path.join(place, name) for name in names if _is_shard(name, suffixes)]
+        shards += _files(os.path.join(place, name) for name in names if _is_shard(name, suffixes))
     if not shards:
         raise InputError(f"{printable(folder)}: no file ending in {', '.join(suffixes)} in this folder")
     yield from shards
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """What cannot be looked into may hold anything: to pass over it would lose that silently."""
+    raise InputError(f"{printable(error.filename)}: {error.strerror}") from error
+
+
+def _files(paths: Iterable[str]) -> Iterator[str]:
+    """Without pipes, sockets and devices, that nobody named: to read them may take for ever."""
+    for path in paths:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            mode = stat.S_IFREG  # whoever opens it says what is wrong
+        if stat.S_ISREG(mode):
+            yield path
+        else:
+            warnings.warn(f"{printable(path)} is no regular file: left out", InputWarning, 2)
 
 
 def _is_shard(name: str, suffixes: tuple[str, ...]) -> bool:
@@ -163,6 +184,19 @@ def _describe(path: str) -> tuple[Input, tuple[int, int]]:
 def printable(path: str) -> str:
     """A file name as valid Unicode."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def change_of(file: Input) -> str | None:
+    """What is another about a file than when it was named; None where nothing is, or nobody knows (a pipe, a remote file)."""
+    if file.size is None or not isinstance(file.source, bytes):
+        return None
+    try:
+        status = os.stat(file.source)
+    except OSError as error:
+        return f"changed while it was read: {error.strerror}"
+    if status.st_size != file.size:
+        return f"changed while it was read: wanted {file.size} bytes, found {status.st_size}"
+    return None if status.st_mtime_ns == file.mtime_ns else "changed while it was read: at another time"
 
 
 def digest_of(file: Input) -> str | None:

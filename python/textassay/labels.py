@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.atomic import replacing
-from textassay.errors import InputError, OutputError, UsageError, reason_of
+from textassay.errors import InputError, UsageError, reason_of
 from textassay.predicates import Predicate, parse_predicate
 from textassay.sampling import MAX_SAMPLE, SCHEMA
 from textassay.stratified import Agreement, Estimate, LabelledStratum, agreement, estimate_ratio
@@ -285,9 +285,6 @@ def _labelled(items: Sequence[Mapping[str, Any]], labels: Sequence[bool | None])
 
 
 def _write(out: str | PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    try:
-        with replacing(out) as stream:
-            for row in rows:
-                stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-    except OSError as error:
-        raise OutputError(f"cannot write to {fspath(out)}: {error.strerror or error}") from error
+    with replacing(out) as stream:
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")

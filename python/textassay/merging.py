@@ -139,12 +139,8 @@ def write_merged(
     """Writes profile.tap, summary.json, report.html, bigrams.tap where all of them have one, and a manifest that names the
     profiles. Raises `FolderError` as a scan does.
     """
-    folder = OutputFolder(out, beside_shards=True)
-    try:
+    with OutputFolder(out, beside_shards=True) as folder:
         commit_merged(folder, profile, summary, paths)
-    except BaseException:
-        folder.discard()
-        raise
 
 
 def commit_merged(

@@ -52,11 +52,8 @@ def write_metrics(
     Raises `UsageError` on a label that Prometheus does not allow, `OutputError` where the file cannot be written.
     """
     text = "".join(_text_of(_families(summary), checked_labels(labels or {})))
-    try:
-        with replacing(path) as stream:
-            stream.write(text.encode())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    with replacing(path) as stream:
+        stream.write(text.encode())
 
 
 def check_place(path: str | PathLike[str]) -> None:

@@ -129,7 +129,7 @@ class ParquetRows:
         try:
             piece = next(self._pieces, None)
             columns = None if piece is None else self._columns_of(piece)
-        except ArrowException as error:
+        except (ArrowException, OSError) as error:
             self._damage, columns = _reason(error), None
         if columns is None:
             if self._damage is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Union
 
 from textassay.errors import InputError, UsageError
 from textassay.folder import BIGRAMS
+from textassay.inputs import printable
 from textassay.profile import Profile
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ def profile_of(source: ProfileSource) -> tuple[str, Profile]:
     if isinstance(source, Profile):
         return "profile", source
     if isinstance(source, Anchor):
-        return str(source.path), _profile_of_anchor(source)
+        return printable(str(source.path)), _profile_of_anchor(source)
     path = Path(source)
     file = path / PROFILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{file}: no such profile; wanted a .tap file, a folder that scan wrote, or an anchor")
     with file.open("rb") as stream:
         is_anchor = stream.read(len(MAGIC)) == MAGIC
-    return fspath(source), _profile_of_anchor(load_anchor(file)) if is_anchor else Profile.load(file)
+    return printable(fspath(source)), _profile_of_anchor(load_anchor(file)) if is_anchor else Profile.load(file)
 
 
 def bigrams_of(source: ProfileSource) -> Profile | None:

@@ -213,15 +213,12 @@ def _plain(value: Any) -> Any:
 
 
 def _write(out: str | PathLike[str], items: Sequence[Mapping[str, Any]], sheet: str | PathLike[str] | None) -> None:
-    try:
-        if sheet is not None:
-            with replacing(sheet) as stream:
-                stream.write(_sheet_of(items))
-        with replacing(out) as stream:
-            for item in items:
-                stream.write(json.dumps(item, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-    except OSError as error:
-        raise OutputError(f"cannot write to {fspath(out)}: {error.strerror or error}") from error
+    if sheet is not None:
+        with replacing(sheet) as stream:
+            stream.write(_sheet_of(items))
+    with replacing(out) as stream:
+        for item in items:
+            stream.write(json.dumps(item, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
 
 def _sheet_of(items: Sequence[Mapping[str, Any]]) -> bytes:

@@ -1,5 +1,6 @@
 """What a scan left in its folder, for who decides by it: the inputs, their rows of documents, their batches."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -284,7 +285,8 @@ def _parquet_file(path: Path, columns: Sequence[str] = ()) -> Any:
         if not path.is_file():
             raise ValueError("wanted a regular file")
         names = [name for name in columns if name in (*TEXT_COLUMNS, "file")]
-        return pyarrow.parquet.ParquetFile(path, read_dictionary=names)
+        # As bytes: a name that is no UTF-8 is none for pyarrow.
+        return pyarrow.parquet.ParquetFile(pyarrow.OSFile(os.fsencode(path)), read_dictionary=names)
     except (OSError, ValueError) as error:
         raise FolderError(f"cannot read {path}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import resource
 import time
 import warnings
@@ -46,7 +47,7 @@ from textassay.folder import (
     OutputFolder,
 )
 from textassay.formatting import counted
-from textassay.inputs import DIGEST_KIND, Input, digest_of, resolve_inputs
+from textassay.inputs import DIGEST_KIND, Input, change_of, digest_of, printable, resolve_inputs
 from textassay.lexicon import Lexicon
 from textassay.metrics import flat_metrics
 from textassay.parquet import sources_of
@@ -255,8 +256,14 @@ def scan_files(
     except BaseException as error:
         job.abandon()
         if isinstance(error, OSError) and out is not None:
-            raise OutputError(f"cannot write to {out}: {error.strerror or error}") from error
+            raise OutputError(f"{_failed(error, out)}: {error.strerror or error}") from error
         raise
+
+
+def _failed(error: OSError, out: str | PathLike[str]) -> str:
+    """An error that names a file is one of reading, unless that lies in `out`."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else os.fspath(out)
+    return f"cannot write to {out}" if name.startswith(os.fspath(out)) else f"cannot read {printable(name)}"
 
 
 def document_form(choice: DocumentsChoice, has_out: bool) -> DocumentsChoice:
@@ -489,6 +496,9 @@ class _Job:
             self._end(file, self.feed.outcome(file, event["outcome"]))
 
     def _end(self, file: int, outcome: Mapping[str, Any]) -> None:
+        if (change := change_of(self.files[file])) is not None and outcome["status"] != "unreadable":
+            reason = f"{outcome['reason']}; {change}" if outcome["reason"] else change
+            outcome = {**outcome, "status": "damaged", "reason": reason}
         self.outcomes[file] = outcome
         self.documents.end(file)
         if outcome["status"] != "ok":

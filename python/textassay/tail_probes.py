@@ -16,7 +16,7 @@ from textassay.anchor.anchor import Anchor, as_anchor
 from textassay.anchor.ngrams import SPECIALS, hashes_of
 from textassay.anchor.vocabulary import LEAST_RARE
 from textassay.atomic import replacing
-from textassay.errors import InputError, OutputError, UsageError
+from textassay.errors import InputError, UsageError
 from textassay.measuring import measure
 from textassay.text_sample import CHARACTERS, sample_texts
 from textassay.untrusted import parse_json
@@ -350,12 +350,9 @@ def write_probes(probes: Sequence[Probe], out: str | PathLike[str], key: str | P
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    try:
-        with replacing(path) as stream:
-            for row in rows:
-                stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    with replacing(path) as stream:
+        for row in rows:
+            stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
 
 # Reading and scoring

@@ -13,20 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.anchor.anchor import Anchor, as_anchor
-from textassay.anchor.build import partial_folder
-from textassay.atomic import sync_folder
 from textassay.documents import ZstdLines
-from textassay.errors import FolderError, OutputError, UsageError
-from textassay.folder import LONGEST_JSON, json_text
+from textassay.errors import FolderError, UsageError
+from textassay.folder import Layout, OutputFolder
 from textassay.profile import Profile
 from textassay.provenance import LABELS, SYNTHETIC
 from textassay.scan_folder import ScanFolder, ScannedInput
 from textassay.signals import OctaveBins, bins_of, is_integer
 from textassay.table import Table
-from textassay.untrusted import parse_json, read_bytes
 
 SCHEMA = "textassay.tail-weights/1"
-SUMMARY = "summary.json"
+SUMMARY, DOCUMENTS = "summary.json", "documents"
+SHARDS_PARQUET, SHARDS_JSON = "shards.parquet", "shards.jsonl.zst"
+LAYOUT = Layout((DOCUMENTS, SHARDS_PARQUET, SHARDS_JSON, SUMMARY), SUMMARY, SCHEMA)
 CAP = 3.0
 PASSAGE = 5
 PRIOR_TOKENS = 100
@@ -214,12 +213,13 @@ def weigh_documents(
     mean = total.raises / (UNIT * total.n_documents) if total.n_documents else 1.0
     rows = [shard.row(mean) for shard in shards]
     summary = _summary(used, rule, rule_settings, source, total, mean)
-    with _replaced_folder(Path(out)) as target:
-        (target / "documents").mkdir()
+    with OutputFolder(out, LAYOUT) as results:
+        (results.partial / DOCUMENTS).mkdir()
         for one in folder.inputs:
-            _write_documents(target / "documents" / one.documents.name, folder, one, wanted, rule, mean)
-        _write_shards(target, rows, _is_parquet(folder))
-        (target / SUMMARY).write_text(json_text(summary), "utf-8")
+            _write_documents(results.partial / DOCUMENTS / one.documents.name, folder, one, wanted, rule, mean)
+        _write_shards(results.partial, rows, _is_parquet(folder))
+        results.write_json(SUMMARY, summary)
+        results.commit()
     return TailWeights(summary, rows)
 
 
@@ -336,7 +336,7 @@ def _write_documents(
 
 
 def _write_shards(target: Path, rows: Sequence[Mapping[str, Any]], as_parquet: bool) -> None:
-    with _writer(target / f"shards{'.parquet' if as_parquet else '.jsonl.zst'}", _SHARD_KINDS) as write:
+    with _writer(target / (SHARDS_PARQUET if as_parquet else SHARDS_JSON), _SHARD_KINDS) as write:
         write({name: np.array([row[name] for row in rows], _NUMPY[kind]) for name, kind in _SHARD_KINDS.items()})
 
 
@@ -368,31 +368,6 @@ def _writer(path: Path, kinds: Mapping[str, str] = _KINDS) -> Iterator[Callable[
             lines.close()
         stream.flush()
         os.fsync(stream.fileno())
-
-
-@contextmanager
-def _replaced_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `out` in the end, whole."""
-    if out.exists() and not (out.is_dir() and (not os.listdir(out) or _is_ours(out / SUMMARY))):
-        raise FolderError(f"{out}: wanted a new folder, or one that holds earlier weights")
-    try:
-        with partial_folder(out) as folder:
-            (folder / "new").mkdir()
-            yield folder / "new"
-            if out.exists():
-                out.rename(folder / "old")
-            (folder / "new").rename(out)
-            sync_folder(out.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
-
-
-def _is_ours(summary: Path) -> bool:
-    try:
-        content = parse_json(read_bytes(summary, LONGEST_JSON, is_named=False))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("schema") == SCHEMA
 
 
 def _summary(

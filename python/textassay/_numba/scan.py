@@ -1,5 +1,6 @@
 """Scan: files through frames, lines, text, documents, batches into a profile. Threads live here and nowhere else."""
 
+import errno
 import os
 import queue
 import threading
@@ -59,6 +60,8 @@ _FINGERPRINT_SHARE = 8  # of memory: a document has two fingerprints for 17 toke
 _POLL_SECONDS = 0.1
 _ROWS_FORMAT = "rows"
 _BOM = b"\xef\xbb\xbf"
+_OF_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""A file that cannot be opened for such a reason is not unreadable."""
 
 
 class Rows(NamedTuple):
@@ -568,8 +571,8 @@ def _scan_file(shared: _Shared, lines: _Lines, number: int, path: bytes | int) -
     try:
         source = Source(path, begins[0].compressed)
     except OSError as error:
-        if begun is not None:
-            raise  # it has been read before: no outcome says what became of that
+        if begun is not None or error.errno in _OF_MACHINE:
+            raise  # no outcome says what became of what was read before, and the file may be whole
         outcome = _outcome(lines, _End("unreadable", error.strerror or str(error)))
         return _end_file(shared, number, outcome)
     with source:
@@ -698,7 +701,7 @@ class Scan:
         markers: Sequence[Sequence[bytes]] = (),
         anchor: Anchor | None = None,
         detector: Detector | None = None,
-        ngram_folder: str | None = None,
+        ngram_folder: str | bytes | None = None,
         ngram_memory: int = 1 << 30,
         met: np.ndarray | None = None,
         words: bool = False,
@@ -727,7 +730,7 @@ class Scan:
             raise ValueError("ngram_folder: wanted an anchor with the words to count")
         if words and (anchor is None or not documents):
             raise ValueError("words: wanted an anchor with the words, and documents")
-        runs = None if ngram_folder is None else _runs_in(ngram_folder, ngram_memory // threads)
+        runs = None if ngram_folder is None else _runs_in(os.fsdecode(ngram_folder), ngram_memory // threads)
         options = Options(
             tuple(signals), tokens, text_fields, id_field, markers, anchor, detector, encoder, runs, met, words,
             batch_tokens, max_types, max_record_bytes,

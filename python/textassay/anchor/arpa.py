@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from os import PathLike
@@ -17,6 +16,7 @@ from textassay.anchor.closure import Ngrams, completed
 from textassay.anchor.file import AnchorWriter
 from textassay.anchor.ngrams import BEGIN, MAX_ORDER, SPECIALS, UNKNOWN, unigram_entries
 from textassay.anchor.vocabulary import word_slots
+from textassay.atomic import replacing
 from textassay.errors import AnchorError, OutputError
 
 LEAST_LOG10 = -100.0
@@ -77,10 +77,8 @@ def import_arpa(model: str | PathLike[str], out: str | PathLike[str], note: str 
     except (OSError, EOFError, zlib.error) as error:
         raise AnchorError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        with partial_folder(Path(out)) as folder:
-            with (folder / "anchor").open("wb") as target:
-                _write(AnchorWriter(target), folder, words, orders, {"note": note, "model": path.name})
-            shutil.move(folder / "anchor", out)
+        with partial_folder(Path(out)) as folder, replacing(out) as target:
+            _write(AnchorWriter(target), folder, words, orders, {"note": note, "model": path.name})
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
 

@@ -17,7 +17,7 @@ from textassay.anchor.kneser_ney import ORDER, Estimates, KneserNey
 from textassay.anchor.ngrams import entry_values, hashes_of, table_size, unigram_entries
 from textassay.anchor.runs import merged_fingerprints, merged_ngrams
 from textassay.anchor.vocabulary import Vocabulary, vocabulary_of
-from textassay.atomic import sync_folder
+from textassay.atomic import replacing, temporary_name
 from textassay.configuration import MAX_TYPES, VERDICT_SIGNALS
 from textassay.cpus import usable_cpus
 from textassay.detector import DetectorChoice, as_detector, pairs_of
@@ -87,7 +87,7 @@ def build_anchor(
             vocabulary = vocabulary_of(result.profile, min_count, tail_mass)
             suspects = None if looking is None else Suspects(looking, SUSPECTS_KEPT)
             _count_ngrams(result, vocabulary, folder, fields, used_threads, memory, suspects)
-            with (folder / "anchor").open("wb") as stream:
+            with replacing(out) as stream:
                 _write(
                     AnchorWriter(stream),
                     vocabulary,
@@ -95,10 +95,6 @@ def build_anchor(
                     folder,
                     _header(result, vocabulary, min_count, tail_mass, note, suspects),
                 )
-                stream.flush()
-                os.fsync(stream.fileno())
-            (folder / "anchor").rename(out)
-            sync_folder(Path(out).parent)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     return result
@@ -107,7 +103,7 @@ def build_anchor(
 @contextmanager
 def partial_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out`, for what is not finished."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    folder = Path(tempfile.mkdtemp(prefix=temporary_name(out).name, dir=out.parent))
     try:
         yield folder
     finally:
@@ -133,7 +129,7 @@ def _count_ngrams(
         detector=None if suspects is None else suspects.detector.for_backend(),
         text_fields=text_fields,
         anchor=backend.Anchor(vocabulary.arrays(), n_modelled=vocabulary.n_modelled),
-        ngram_folder=str(folder),
+        ngram_folder=os.fsencode(folder),
         ngram_memory=memory,
         max_record_bytes=MAX_RECORD_BYTES,
         max_window_log=MAX_WINDOW_LOG,

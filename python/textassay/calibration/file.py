@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from textassay.atomic import replacing
 from textassay.detector import FEATURES, MODEL_LIMIT, Detector, ModelReader
-from textassay.errors import OutputError, UsageError
+from textassay.errors import UsageError
 from textassay.lexicon import default_lexicon
 from textassay.summary import is_damaged
 from textassay.versions import unlike
@@ -74,11 +74,8 @@ class Calibration:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the file, whole or not at all. Raises `OutputError`."""
-        try:
-            with replacing(path) as stream:
-                stream.write(text_of(self.content).encode())
-        except OSError as error:
-            raise OutputError(f"cannot write {fspath(path)}: {error.strerror or error}") from error
+        with replacing(path) as stream:
+            stream.write(text_of(self.content).encode())
 
 
 def load_calibration(path: str | PathLike[str]) -> Calibration:

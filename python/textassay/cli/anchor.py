@@ -1,6 +1,7 @@
 """`textassay anchor`: build, info, check, export, import."""
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -167,13 +168,16 @@ def export(
     """Write the model as ARPA text, which KenLM and others read."""
     from textassay.anchor import load_anchor
     from textassay.anchor.arpa import export_arpa
+    from textassay.atomic import replacing
 
     found = load_anchor(path)
     if str(arpa) == "-":
         export_arpa(found, sys.stdout)
         return
-    with arpa.open("w", encoding="utf-8") as out:
-        export_arpa(found, out)
+    with replacing(arpa) as out:
+        text = TextIOWrapper(out, "utf-8")
+        export_arpa(found, text)
+        text.detach()
     say(f"written to {arpa}")
 
 

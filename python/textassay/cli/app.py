@@ -13,7 +13,7 @@ from textassay.cli.bench import bench
 from textassay.cli.calibrate import calibrate
 from textassay.cli.collapse import collapse
 from textassay.cli.compare import compare
-from textassay.cli.errors import reported
+from textassay.cli.errors import open_standard_streams, reported
 from textassay.cli.filter import filter_
 from textassay.cli.gate import gate
 from textassay.cli.merge import merge
@@ -120,4 +120,5 @@ def _nested(values: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """The program `textassay`."""
+    open_standard_streams()
     app(prog_name="textassay")

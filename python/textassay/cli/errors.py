@@ -1,5 +1,6 @@
 """What a command's errors look like from outside: one line on stderr and an exit code."""
 
+import os
 import signal
 import sys
 import traceback
@@ -7,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
+from tempfile import gettempdir
 from types import FrameType
 from typing import Any, ParamSpec, Self
 
@@ -47,7 +49,8 @@ LONGEST_MESSAGE = 4000
 
 def say(message: str) -> None:
     """One line for a person, on stderr. It may hold names of files and what stands in them: nothing in it acts on a terminal."""
-    print(f"textassay: {clean(message, LONGEST_MESSAGE)}", file=sys.stderr)
+    with suppress(OSError):  # nobody can be told
+        print(f"textassay: {clean(message, LONGEST_MESSAGE)}", file=sys.stderr)
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -61,11 +64,42 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             warnings.showwarning = _show_warning
             with _Termination():
                 try:
-                    command(*args, **kwargs)
+                    _run(command, *args, **kwargs)
                 except BaseException as error:  # noqa: BLE001 (the one place where an error becomes an exit code)
                     raise _exit_for(error) from None
 
     return run
+
+
+def _run(command: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """What it printed has to arrive, or Python would complain in its own way when it ends."""
+    try:
+        command(*args, **kwargs)
+    except typer.Exit:
+        _flush()
+        raise
+    _flush()
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (what waits to be written there would fail again)
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def open_standard_streams() -> None:
+    """Those that were closed (`2>&-`) lead nowhere: a file that took their numbers would get what is printed."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            while (descriptor := os.open(os.devnull, os.O_RDWR)) < number:
+                pass
+            if descriptor > number:
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 (as long as the process)
 
 
 class StopRequest:
@@ -113,7 +147,7 @@ def _exit_for(error: BaseException) -> BaseException:
         return typer.Exit(FINE)
     for kind, code in EXIT_CODES:
         if isinstance(error, kind):
-            say(str(error) or type(error).__name__)
+            say(_message(error))
             return typer.Exit(code)
     # Usage errors and exits of typer itself are no bugs; typer knows what to do with them.
     if isinstance(error, (typer.Exit, typer.Abort, SystemExit)) or hasattr(error, "exit_code"):
@@ -122,6 +156,16 @@ def _exit_for(error: BaseException) -> BaseException:
         print(clean(line, LONGEST_MESSAGE), file=sys.stderr)
     say("this is a bug in textassay; please report it with the lines above")
     return typer.Exit(INTERNAL)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory; fewer threads need less"
+    if isinstance(error, OSError):
+        # What is written under a name says so itself.
+        place = error.filename or f"standard output, or a temporary file in {gettempdir()}"
+        return f"cannot read or write {place}: {error.strerror or error}"
+    return str(error) or type(error).__name__
 
 
 def _show_warning(

@@ -103,8 +103,7 @@ def scan(
             shards = len(PlanRecord.read(out).shards) if earlier else max(1, min(len(files), SHARDS_PER_WORKER * most))
         plan = Plan(files, settings, shards)
         plan.claim(out)
-        folder = OutputFolder(out, beside_shards=True)
-        try:
+        with OutputFolder(out, beside_shards=True) as folder:
             course = Course(None, restart, checkpoint_seconds)
             crew = _Crew(
                 plan, folder.path.absolute(), given | {"documents": settings.documents}, course, declared, most
@@ -119,9 +118,6 @@ def scan(
             profile = _added_up(sums, fan_in, scratch, declared["memory"])
             summary = merged_summary(profile, *expand_shards([out]))
             commit_merged(folder, profile, summary, [out])
-        except BaseException:
-            folder.discard()
-            raise
     return profile, summary
 
 

@@ -9,7 +9,7 @@ from textassay.anchor import Anchor
 from textassay.anchor.anchor import as_anchor
 from textassay.atomic import replacing
 from textassay.detector import package_detector_of
-from textassay.errors import InputError, OutputError, TextassayError, UsageError
+from textassay.errors import InputError, TextassayError, UsageError
 from textassay.folder import COMPARISON, ERRORS, PROFILE, REPORT, SIMULATION, SUMMARY
 from textassay.profile import Profile
 from textassay.report import require_report
@@ -49,11 +49,8 @@ def write_report(
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise UsageError(f"{folder} does not hold what textassay writes: {error!r}") from error
     target = folder / REPORT if path is None else Path(path)
-    try:
-        with replacing(target) as stream:
-            stream.write(page)
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    with replacing(target) as stream:
+        stream.write(page)
     return target
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from os import PathLike
 from typing import Any
 
@@ -49,7 +50,7 @@ def simulate_corpus(
         raise UsageError("write_text needs a folder to write to")
     fields = [text_fields] if isinstance(text_fields, str) else list(text_fields)
     folder = None if out is None else SimulationFolder(out, write_text)
-    try:
+    with nullcontext() if folder is None else folder:
         generations: list[dict[str, Any]] = []
         with ThreadPoolExecutor(n_threads) as executor:
             anchor = _anchor_among(inputs)
@@ -79,10 +80,6 @@ def simulate_corpus(
         result = Simulation(used, _described(about, pool), generations, _forecasts(used, generations), performance)
         if folder is not None:
             folder.commit(result)
-    except BaseException:
-        if folder is not None:
-            folder.discard()
-        raise
     return result
 
 

@@ -7,13 +7,14 @@ from importlib.util import find_spec
 from io import BytesIO
 from itertools import pairwise
 from os import PathLike
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from textassay.anchor.ngrams import END
 from textassay.documents import ZstdLines
-from textassay.errors import OutputError, OutputWarning
+from textassay.errors import OutputWarning
 from textassay.folder import MANIFEST, MANIFEST_SCHEMA, REPORT, SIMULATION, OutputFolder
 from textassay.report import has_report, page_or_warning
 from textassay.scanning import has_pyarrow
@@ -35,13 +36,21 @@ class SimulationFolder:
         self._folder = OutputFolder(path)
         self._writes_text = write_text
         self._words: list[str] = []
-        if write_text:
-            (self._folder.partial / TEXT_FOLDER).mkdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After an exception leaves earlier results as they were."""
+        self._folder.__exit__(kind, error, trace)
 
     def take_corpus(self, number: int, corpus: Corpus, vocabulary: Vocabulary) -> None:
         """Writes the documents of a generation, if that was asked for."""
         if not self._writes_text:
             return
+        (self._folder.partial / TEXT_FOLDER).mkdir(exist_ok=True)
         self._words = self._words or vocabulary.words()
         with self._folder.file(f"{TEXT_FOLDER}/generation-{number:04}.jsonl.zst") as stream:
             write_text(stream, corpus, self._words, number)
@@ -49,23 +58,16 @@ class SimulationFolder:
     def commit(self, simulation: Simulation) -> None:
         """Everything else, and the manifest last."""
         folder = self._folder
-        try:
-            folder.write_json(SIMULATION, simulation.report())
-            _write_rows(folder, generation_rows(simulation.generations))
-            if find_spec("matplotlib") is not None:
-                with folder.file(PICTURE) as stream:
-                    draw(stream, simulation)
-            if not has_report():
-                warnings.warn("no page is written; for one: pip install 'textassay[report]'", OutputWarning, 2)
-            _write_page(folder, simulation.report())
-            folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "settings": simulation.report()["settings"]})
-            folder.commit()
-        except OSError as error:
-            raise OutputError(f"cannot write to {folder.path}: {error.strerror or error}") from error
-
-    def discard(self) -> None:
-        """Leaves earlier results as they were."""
-        self._folder.discard()
+        folder.write_json(SIMULATION, simulation.report())
+        _write_rows(folder, generation_rows(simulation.generations))
+        if find_spec("matplotlib") is not None:
+            with folder.file(PICTURE) as stream:
+                draw(stream, simulation)
+        if not has_report():
+            warnings.warn("no page is written; for one: pip install 'textassay[report]'", OutputWarning, 2)
+        _write_page(folder, simulation.report())
+        folder.write_json(MANIFEST, {"schema": MANIFEST_SCHEMA, "settings": simulation.report()["settings"]})
+        folder.commit()
 
 
 def _write_page(folder: OutputFolder, report: Mapping[str, Any]) -> None:
