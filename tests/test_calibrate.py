@@ -606,7 +606,10 @@ def changed(path: Path, change, new_digest: bool = True) -> Path:
 
 
 HOSTILE = {
-    "format": (lambda c: c.update(format="textassay.calibration/2"), "wanted the format"),
+    "format": (
+        lambda c: c.update(format="textassay.calibration/2"),
+        "made by a newer textassay: format textassay.calibration 2",
+    ),
     "features": (lambda c: c.update(features=2), "wanted features 1"),
     "unknown key": (lambda c: c.update(more=1), "wanted format, digest"),
     "missing key": (lambda c: c.pop("floors"), "wanted format, digest"),

@@ -59,9 +59,10 @@ def synthetic_fraction(
 
     That is the anchor, where it was built with the same detector and its documents make the corpus likelier than what the
     detector brings along, which is taken otherwise: human text unlike the anchor's would be taken for synthetic. None
-    where the profile was not made with this detector, and where there are no documents with a logit.
+    where the profile was not made with this detector, where the detector brings nothing along, and where there are no documents
+    with a logit.
     """
-    if detector is None or profile.configuration.detector != detector.digest:
+    if detector is None or profile.configuration.detector != detector.digest or not detector.reference.synthetic.any():
         return None
     human, reference = detector.reference.human, "calibration" if detector.is_calibrated else "detector"
     corpus = profile.histogram("synthetic_logit")
