@@ -401,13 +401,13 @@ def test_other_versions_and_files_are_refused(small, tmp_path):
     data[8] = 9
     path = tmp_path / "new.anchor"
     path.write_bytes(data)
-    with pytest.raises(AnchorError, match="version 1 of the format, found 9"):
+    with pytest.raises(AnchorError, match="made by a newer textassay: format 9; this one reads up to 1"):
         ta.load_anchor(path)
     for other in (b"", b"\x28\xb5\x2f\xfd" * 40, b"\\data\\\n" * 20):
         path.write_bytes(other)
         with pytest.raises(AnchorError):
             ta.load_anchor(path)
-    with pytest.raises(AnchorError, match="No such file"):
+    with pytest.raises(AnchorError, match="no such anchor"):
         ta.load_anchor(tmp_path / "none.anchor")
 
 

@@ -182,10 +182,10 @@ def eager(monkeypatch):
 def unfinished(tmp_path_factory):
     """A corpus and what was left of its scan: a file is open, and there is a part of its rows."""
     place = tmp_path_factory.mktemp("unfinished")
-    write_corpus(place / "corpus", 10_000)
+    write_corpus(place / "corpus", 20_000)
     with pytest.MonkeyPatch.context() as patched, _backend.using("native"):
         patched.setattr(checkpoint, "LARGEST_SHARE", 1.0)
-        stopped(place / "corpus", place / "out", 1, threads=1)
+        stopped(place / "corpus", place / "out", 0, threads=1)
     return place
 
 
@@ -261,11 +261,11 @@ def test_the_backends_go_on_with_each_other(corpus, tmp_path):
 
 def test_parquet_goes_on(backend, tmp_path):
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    texts = [json.loads(line)["text"] for line in lines_of(1, 4000) if line.startswith(b'{"id')]
+    texts = [json.loads(line)["text"] for line in lines_of(1, 12_000) if line.startswith(b'{"id')]
     table = pyarrow.table({"text": texts, "id": [str(n) for n in range(len(texts))]})
     parquet.write_table(table, tmp_path / "large.parquet", row_group_size=700)
     whole = whole_of(tmp_path / "large.parquet", tmp_path / "whole")
-    kills = scan_through_kills((tmp_path / "large.parquet", tmp_path / "out"), CHOICES, random.Random(2), 4, 15, 0.2)
+    kills = scan_through_kills((tmp_path / "large.parquet", tmp_path / "out"), CHOICES, random.Random(2), 4, 15, 0.1)
     assert kills > 0 and results_of(tmp_path / "out") == whole
 
 
