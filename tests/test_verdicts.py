@@ -216,6 +216,10 @@ def test_a_hostile_header(suspicious, shard, tmp_path, wrong):
         for name, values in file.arrays.items():
             writer.array(name, kinds[values.dtype.name], np.asarray(values))
         writer.finish(header)
+    if wrong == []:
+        with pytest.raises(AnchorError, match="suspects"):
+            ta.load_anchor(tmp_path / "hostile.anchor")
+        return
     anchor = ta.load_anchor(tmp_path / "hostile.anchor")
     if wrong == {"digest": 1}:
         assert anchor.logits_under(Detector.default()) is None
