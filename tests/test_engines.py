@@ -155,7 +155,7 @@ def test_relative_paths_anchor_and_rules(on_ray, corpus, tmp_path, monkeypatch):
 @quiet_ray
 def test_a_killed_worker_changes_nothing(on_ray, corpus, tmp_path):
     """It dies in the middle of a shard, holding the sum of others. A pipe among the inputs tells when and who."""
-    pipe, text = corpus / "h.jsonl", '{"text": "the pipe"}\n'
+    pipe, text = tmp_path / "h.jsonl", '{"text": "the pipe"}\n'
     os.mkfifo(pipe)
     killed = []
 
@@ -167,12 +167,12 @@ def test_a_killed_worker_changes_nothing(on_ray, corpus, tmp_path):
 
     thread = threading.Thread(target=kill_and_feed)
     thread.start()
-    profile, summary = on_ray.scan(corpus, tmp_path / "out", threads=1, shards=4, documents="none", **OPTIONS)
+    profile, summary = on_ray.scan([corpus, pipe], tmp_path / "out", threads=1, shards=4, documents="none", **OPTIONS)
     thread.join(60)
     assert killed and not thread.is_alive()
     pipe.unlink()
     pipe.write_text(text)
-    assert profile.serialize() == scan(corpus, documents="none", **OPTIONS).profile.serialize()
+    assert profile.serialize() == scan([corpus, pipe], documents="none", **OPTIONS).profile.serialize()
     assert summary["inputs"]["shards"]["finished"] == 4 and not (tmp_path / "out/.partial").exists()
 
 
@@ -180,7 +180,7 @@ def test_a_killed_worker_changes_nothing(on_ray, corpus, tmp_path):
 def test_a_shard_that_kills_its_workers(on_ray, corpus, tmp_path, monkeypatch):
     """Given up after some attempts, by name. What the others did stays."""
     monkeypatch.setattr(on_ray, "ATTEMPTS", 2)
-    pipe = corpus / "h.jsonl"
+    pipe = tmp_path / "h.jsonl"
     os.mkfifo(pipe)
 
     def kill_twice() -> None:
@@ -191,7 +191,7 @@ def test_a_shard_that_kills_its_workers(on_ray, corpus, tmp_path, monkeypatch):
     thread = threading.Thread(target=kill_twice)
     thread.start()
     with pytest.raises(EngineError, match=r"shard \d \([0-9a-f]{32}\) failed 2 times: its worker died"):
-        on_ray.scan(corpus, tmp_path / "out", threads=1, shards=4, documents="none", **OPTIONS)
+        on_ray.scan([corpus, pipe], tmp_path / "out", threads=1, shards=4, documents="none", **OPTIONS)
     thread.join(60)
     assert not (tmp_path / "out/.partial").exists() and not (tmp_path / "out/profile.tap").exists()
     assert list((tmp_path / "out").glob("shards/*/manifest.json"))
@@ -200,14 +200,14 @@ def test_a_shard_that_kills_its_workers(on_ray, corpus, tmp_path, monkeypatch):
 @quiet_ray
 def test_a_driver_that_dies(on_ray, corpus, tmp_path):
     """The next one scans only what is not finished."""
-    pipe, text = corpus / "h.jsonl", '{"text": "the pipe"}\n'
+    pipe, text = tmp_path / "h.jsonl", '{"text": "the pipe"}\n'
     os.mkfifo(pipe)
     code = (
         "import sys; from textassay.engines.ray import scan;"
-        f"scan(sys.argv[1], sys.argv[2], threads=1, shards=4, documents='none', **{OPTIONS})"
+        f"scan(sys.argv[1:3], sys.argv[3], threads=1, shards=4, documents='none', **{OPTIONS})"
     )
     out = tmp_path / "out"
-    driver = subprocess.Popen([sys.executable, "-c", code, corpus, out], stderr=subprocess.DEVNULL)
+    driver = subprocess.Popen([sys.executable, "-c", code, corpus, pipe, out], stderr=subprocess.DEVNULL)
     with pipe.open("w"):  # the shard with the pipe is the smallest, and so the last
         worker = holder(pipe)
         driver.send_signal(signal.SIGKILL)
@@ -217,12 +217,12 @@ def test_a_driver_that_dies(on_ray, corpus, tmp_path):
     assert 2 <= len(done) <= 3
     thread = threading.Thread(target=feed, args=(pipe, text))
     thread.start()
-    profile, _ = on_ray.scan(corpus, out, threads=1, documents="none", **OPTIONS)
+    profile, _ = on_ray.scan([corpus, pipe], out, threads=1, documents="none", **OPTIONS)
     thread.join(60)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     pipe.unlink()
     pipe.write_text(text)
-    assert profile.serialize() == scan(corpus, documents="none", **OPTIONS).profile.serialize()
+    assert profile.serialize() == scan([corpus, pipe], documents="none", **OPTIONS).profile.serialize()
 
 
 @quiet_ray
