@@ -189,20 +189,21 @@ def test_what_is_done_is_found(corpus, tmp_path):
 
 def test_a_killed_shard_is_scanned_again(corpus, tmp_path):
     """A process that dies in the middle leaves no results, and its folder to the next."""
-    os.mkfifo(corpus / "h.jsonl")
-    arguments = ["scan", corpus, "-o", tmp_path / "out", "--shard", "0/1", "--documents", "none"]
+    pipe = tmp_path / "h.jsonl"
+    os.mkfifo(pipe)
+    arguments = ["scan", corpus, pipe, "-o", tmp_path / "out", "--shard", "0/1", "--documents", "none"]
     line = [sys.executable, "-m", "textassay", *map(str, arguments)]
     with subprocess.Popen(line, stderr=subprocess.PIPE) as child:
-        descriptor = os.open(corpus / "h.jsonl", os.O_WRONLY)  # opens once the scan reads
+        descriptor = os.open(pipe, os.O_WRONLY)  # opens once the scan reads
         child.send_signal(signal.SIGKILL)
         child.wait(60)
         os.close(descriptor)
     assert [p.name for p in (tmp_path / "out/shards").glob("*/*")] == [".partial"]
     with pytest.raises(InputError, match="none of the 1 shards in .* is finished"):
         merge_profiles([tmp_path / "out"])
-    writer = threading.Thread(target=(corpus / "h.jsonl").write_text, args=('{"text": "late"}\n',))
+    writer = threading.Thread(target=pipe.write_text, args=('{"text": "late"}\n',))
     writer.start()
-    done = scan_shard(corpus, tmp_path / "out", "0/1", documents="none")
+    done = scan_shard([corpus, pipe], tmp_path / "out", "0/1", documents="none")
     writer.join()
     assert not done.was_there and done.summary["corpus"]["n_documents"] == sum(map(len, TEXTS)) + 1
 

@@ -124,7 +124,7 @@ def test_who_needs_text_says_where_it_is(tmp_path, monkeypatch, command):
     [
         (("scan", "x.jsonl", "--anchor", "nowhere"), "nowhere: no such anchor; textassay anchor build makes one"),
         (("scan", "x.jsonl", "--provenance", "nowhere"), "rules nowhere: No such file or directory\n"),
-        (("scan", "x.jsonl", "--detector", "nowhere"), "detector nowhere: No such file or directory\n"),
+        (("scan", "x.jsonl", "--detector", "nowhere"), "detector nowhere: model.json: No such file or directory\n"),
         (("scan", "x.jsonl", "--markers", "nowhere"), "lexicon nowhere: No such file or directory\n"),
         (("--config", "nowhere", "scan", "x.jsonl"), "settings in nowhere: No such file or directory\n"),
         (("gate", "audit", "--policy", "nowhere"), "policy nowhere: No such file or directory\n"),

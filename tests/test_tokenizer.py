@@ -235,7 +235,7 @@ def test_no_file_and_one_that_is_too_large(tmp_path, monkeypatch):
         Tokenizer.load(tmp_path / "none.json")
     monkeypatch.setattr(tokenizer, "_FILE_LIMIT", 10)
     (tmp_path / "large.json").write_text("x" * 11)
-    with pytest.raises(UsageError, match="at most 10 bytes, found 11"):
+    with pytest.raises(UsageError, match="at most 10 bytes"):
         Tokenizer.load(tmp_path / "large.json")
 
 

@@ -179,16 +179,22 @@ Scan::Scan(std::vector<ScanSource> sources, ScanConfig config, std::shared_ptr<P
     });
     for (unsigned i = 0; i < std::max(1u, config_.threads); ++i) workers_.push_back(std::make_unique<Worker>(config_));
     workers_running_ = workers_.size();
+}
+
+Scan::~Scan() { stop(); }
+
+// Not sooner than somebody wants an event: who has the scan in hand can cancel it, and let go of what its threads wait for.
+void Scan::start() {
     try {
         threads_.reserve(workers_.size());
         for (const auto& worker : workers_) threads_.emplace_back([this, &worker] { run(*worker); });
     } catch (...) {
-        stop();  // no destructor will: it is not constructed
-        throw;
+        stop();
+        const std::lock_guard lock(mutex_);
+        workers_running_ -= workers_.size() - threads_.size();
+        failure_ = std::current_exception();
     }
 }
-
-Scan::~Scan() { stop(); }
 
 void Scan::stop() {
     cancel();
@@ -261,6 +267,7 @@ ScanProgress Scan::progress() {
 }
 
 Scan::Next Scan::next(std::chrono::duration<double> timeout, ScanEvent& event) {
+    std::call_once(started_, &Scan::start, this);
     std::unique_lock lock(mutex_);
     const auto ready = [&] { return !events_.empty() || workers_running_ == 0 || is_quiet(); };
     if (timeout.count() < 0) {

@@ -102,13 +102,13 @@ struct ScanProgress {
 
 class Scan {
    public:
-    // Starts the threads. What they count is added to `profile`, if there is one, which is the scan's own from then on.
+    // What is counted is added to `profile`, if there is one, which is the scan's own from then on.
     Scan(std::vector<ScanSource> sources, ScanConfig config, std::shared_ptr<Profile> profile = nullptr);
     ~Scan();
     Scan(const Scan&) = delete;
 
     enum class Next { kEvent, kDone, kTimeout };
-    // Waits for the next event, at most `timeout` if that is not negative, and not at all if the scan is paused. Rethrows what a
+    // The first call starts the threads. Waits for the next event, at most `timeout` if that is not negative, and not at all if the scan is paused. Rethrows what a
     // worker threw.
     Next next(std::chrono::duration<double> timeout, ScanEvent& event);
     ScanProgress progress();
@@ -131,6 +131,7 @@ class Scan {
     struct Task;
     struct Unit;
 
+    void start();
     void run(Worker& worker);
     bool wait_for_task(Task& task, Worker& worker);
     bool take_task(Task& task, Worker& worker);
@@ -191,6 +192,7 @@ class Scan {
 
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::thread> threads_;
+    std::once_flag started_;
 };
 
 }  // namespace textassay

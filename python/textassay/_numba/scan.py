@@ -746,8 +746,14 @@ class Scan:
         sources = [os.fsencode(p) if isinstance(p, (str, bytes, os.PathLike)) else p for p in paths]
         self._shared = _Shared(sources, options, threads, begun, profile)
         self._running = threads
-        self._is_over = False
-        for _ in range(threads):
+        self._is_over = self._is_started = False
+
+    def _start(self) -> None:
+        """Not sooner than somebody wants an event: who has the scan in hand can cancel it, and let go of what its threads wait
+        for.
+        """
+        self._is_started = True
+        for _ in range(self._running):
             threading.Thread(target=_work, args=(self._shared,), name="textassay-scan", daemon=True).start()
 
     def __del__(self) -> None:
@@ -758,6 +764,8 @@ class Scan:
         """The next event; None when the scan is over. Raises TimeoutError after `timeout` seconds without one, at once if the
         scan is paused.
         """
+        if not self._is_started:
+            self._start()
         end = None if timeout < 0 else time.monotonic() + timeout
         while self._running:
             if self.is_paused():
