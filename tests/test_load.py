@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+import zstandard
 
 from implementations import BACKENDS
 from textassay import Profile, ProfileError, Scanner, UsageError, _backend, scan
@@ -36,6 +37,23 @@ def test_sixty_four_threads_find_what_one_does(shard, tmp_path, name, n_files, n
         for threads in (1, THREADS)
     )
     assert many == one and len(one) == n_files + 4
+
+
+def test_lines_of_several_units_leave_no_memory_behind(tmp_path):
+    """Each has a buffer of its own, which nobody may keep."""
+    line = b'{"text": "' + b"word and word. " * 110_000 + b'"}\n'
+    frame = zstandard.ZstdCompressor(level=1).compress(40 * line)
+    code = (
+        "import resource, sys; from textassay import scan;"
+        "scan(sys.argv[1], signals='n_tokens', detector=None, threads=1);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
+    )
+    peaks = []
+    for times in (2, 12):
+        (tmp_path / "a.jsonl.zst").write_bytes(times * frame)
+        line = [sys.executable, "-c", code, str(tmp_path / "a.jsonl.zst")]
+        peaks.append(int(subprocess.run(line, check=True, capture_output=True, timeout=300).stdout))
+    assert peaks[1] - peaks[0] < 60, peaks
 
 
 def test_scans_leave_no_file_open_and_no_thread(backend, shard, tmp_path):

@@ -790,7 +790,8 @@ Buffer Scan::take_buffer(size_t bytes) {
 void Scan::give_back(Buffer buffer) {
     if (buffer.capacity() == 0 || buffer.capacity() > 2 * (kHeadroom + kUnitBytes)) return;  // one that a huge line took
     const std::lock_guard lock(mutex_);
-    spare_buffers_.push_back(std::move(buffer));
+    // More come back than were taken: a line that lies in several units has a buffer of its own.
+    if (spare_buffers_.size() < workers_.size() + blocks_ahead()) spare_buffers_.push_back(std::move(buffer));
 }
 
 std::unique_ptr<Scan::BlockResult> Scan::take_result() {
