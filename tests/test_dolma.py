@@ -106,7 +106,8 @@ def test_results_give_way_to_new_ones(dataset, tmp_path):
 
 
 def names(*paths: str) -> list[str]:
-    return [str(path) for path in attribute_paths([Input(path, b"", 1, 1) for path in paths])]
+    sources = [path if "://" in path else os.fsencode(path) for path in paths]
+    return [str(path) for path in attribute_paths([Input(*pair, 1, 1) for pair in zip(paths, sources, strict=True)])]
 
 
 def test_paths_as_the_mixer_makes_them():
