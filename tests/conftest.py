@@ -10,6 +10,7 @@ import zstandard
 from hypothesis import settings
 
 from implementations import BACKENDS, backend_module
+from shard_texts import SHARD_TEXTS
 from textassay import _backend
 
 # A busy machine, or a kernel that is compiled on its first call, is no failure.
@@ -42,6 +43,15 @@ def shard(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def corpus(shard: Callable[..., Path], tmp_path: Path) -> Path:
+    """A folder of seven shards, zstd-compressed and not."""
+    for number, texts in enumerate(SHARD_TEXTS):
+        records = [{"id": f"{number}-{n}", "text": text} for n, text in enumerate(texts)]
+        shard(f"in/{'abcdefg'[number]}.jsonl{'.zst' if number % 2 else ''}", records)
+    return tmp_path / "in"
 
 
 def _record(position: int, one: Any) -> Any:

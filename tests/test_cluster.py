@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from implementations import BACKENDS
+from shard_texts import SHARD_TEXTS
 from textassay import (
     FolderError,
     InputError,
@@ -37,16 +38,6 @@ from textassay.inputs import Input, resolve_inputs
 from textassay.merging import merge_files, merge_levels, merge_shards
 from textassay.scan_settings import check_settings
 from textassay.shards import MOST_SHARDS, Plan, PlanRecord, divide, make_plan, parse_shard
-
-TEXTS = [[f"word{n % (7 * k + 3)} and the {'rest ' * (n % 5)}" for n in range(3 * k * k + 1)] for k in range(7)]
-
-
-@pytest.fixture
-def corpus(shard, tmp_path) -> Path:
-    for number, texts in enumerate(TEXTS):
-        records = [{"id": f"{number}-{n}", "text": text} for n, text in enumerate(texts)]
-        shard(f"in/{'abcdefg'[number]}.jsonl{'.zst' if number % 2 else ''}", records)
-    return tmp_path / "in"
 
 
 def command(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
@@ -205,7 +196,7 @@ def test_a_killed_shard_is_scanned_again(corpus, tmp_path):
     writer.start()
     done = scan_shard([corpus, pipe], tmp_path / "out", "0/1", documents="none")
     writer.join()
-    assert not done.was_there and done.summary["corpus"]["n_documents"] == sum(map(len, TEXTS)) + 1
+    assert not done.was_there and done.summary["corpus"]["n_documents"] == sum(map(len, SHARD_TEXTS)) + 1
 
 
 def test_another_scan_is_refused(corpus, tmp_path):
@@ -450,12 +441,16 @@ def test_a_shard_that_was_begun_is_gone_on_with(corpus, tmp_path, monkeypatch):
     assert caught.value.out == tmp_path / "out"
     found = scan_status(tmp_path / "out")
     assert (found["state"], found["shards"]) == ("stopped", {"finished": 0, "running": 0, "stopped": 1, "waiting": 1})
-    assert found["files_total"] == len(TEXTS) and found["bytes_total"] == sum(
+    assert found["files_total"] == len(SHARD_TEXTS) and found["bytes_total"] == sum(
         p.stat().st_size for p in corpus.iterdir()
     )
     local.scan(corpus, tmp_path / "out", shards=2, **options)
     found = scan_status(tmp_path / "out")
-    assert (found["state"], found["files"], found["documents"]) == ("finished", len(TEXTS), sum(map(len, TEXTS)))
+    assert (found["state"], found["files"], found["documents"]) == (
+        "finished",
+        len(SHARD_TEXTS),
+        sum(map(len, SHARD_TEXTS)),
+    )
     one = scan(corpus, tmp_path / "one", **options)
     assert (tmp_path / "out" / "profile.tap").read_bytes() == (tmp_path / "one" / "profile.tap").read_bytes()
     assert one.summary["inputs"]["documents"] == found["documents"]

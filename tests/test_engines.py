@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from shard_texts import SHARD_TEXTS
 from textassay import (
     Detector,
     Profile,
@@ -31,16 +32,7 @@ from textassay.folder import OutputFolder
 from textassay.scanning import Course
 from textassay.shards import make_plan
 
-TEXTS = [[f"word{n % (7 * k + 3)} and the {'rest ' * (n % 5)}" for n in range(3 * k * k + 1)] for k in range(7)]
 OPTIONS = {"max_types": 1 << 12, "batch_tokens": 50}
-
-
-@pytest.fixture
-def corpus(shard, tmp_path) -> Path:
-    for number, texts in enumerate(TEXTS):
-        records = [{"id": f"{number}-{n}", "text": text} for n, text in enumerate(texts)]
-        shard(f"in/{'abcdefg'[number]}.jsonl{'.zst' if number % 2 else ''}", records)
-    return tmp_path / "in"
 
 
 def test_local(corpus, tmp_path):
@@ -136,7 +128,7 @@ def test_ray(on_ray, corpus, tmp_path):
     ]
     total = sum(path.stat().st_size for path in corpus.iterdir())
     assert (seen[0].files, seen[0].n_files, seen[0].bytes_total) == (0, 7, total)
-    assert (seen[-1].files, seen[-1].bytes_compressed, seen[-1].documents) == (7, total, sum(map(len, TEXTS)))
+    assert (seen[-1].files, seen[-1].bytes_compressed, seen[-1].documents) == (7, total, sum(map(len, SHARD_TEXTS)))
 
 
 @quiet_ray
@@ -356,7 +348,7 @@ def test_datatrove_scans_files(datatrove, corpus, tmp_path):
     profile, _ = merge_profiles([tmp_path / "out"])
     assert profile.serialize() == scan(corpus, **OPTIONS).profile.serialize()
     stats = json.loads((tmp_path / "logs/stats.json").read_text())
-    assert stats[0]["stats"]["documents"]["total"] == sum(map(len, TEXTS))
+    assert stats[0]["stats"]["documents"]["total"] == sum(map(len, SHARD_TEXTS))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     run_pipeline([step], 3, tmp_path / "other-logs")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
@@ -376,7 +368,7 @@ def test_datatrove_taps_documents(datatrove, corpus, tmp_path):
     run_pipeline(steps, 2, tmp_path / "logs")
     taps = sorted((tmp_path / "taps").iterdir())
     assert [path.name for path in taps] == ["00000-of-00002.tap", "00001-of-00002.tap"]
-    texts = [text for one in TEXTS[::2] for text in one]
+    texts = [text for one in SHARD_TEXTS[::2] for text in one]
     lines = [json.loads(line) for path in sorted((tmp_path / "passed").iterdir()) for line in path.open()]
     assert sorted(line["text"] for line in lines) == sorted(texts)
     scanner = Scanner(**OPTIONS)

@@ -25,8 +25,6 @@ from textassay.remote import Feed
 fsspec = pytest.importorskip("fsspec")
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "default::pytest.PytestUnraisableExceptionWarning")
 
-TEXTS = [[f"word{n % (7 * k + 3)} and the {'rest ' * (n % 5)}" for n in range(3 * k * k + 1)] for k in range(7)]
-
 
 class Store:
     """Objects of one bucket, and what goes wrong with them: of `cuts[key]` each number is how many bytes of an answer arrive
@@ -137,14 +135,6 @@ def store(monkeypatch) -> Iterator[Store]:
 def s3(store) -> Store:
     pytest.importorskip("s3fs")
     return store
-
-
-@pytest.fixture
-def corpus(shard, tmp_path) -> Path:
-    for number, texts in enumerate(TEXTS):
-        records = [{"id": f"{number}-{n}", "text": text} for n, text in enumerate(texts)]
-        shard(f"in/{'abcdefg'[number]}.jsonl{'.zst' if number % 2 else ''}", records)
-    return tmp_path / "in"
 
 
 def upload(store: Store, folder: Path, prefix: str = "corpus/") -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textassay.errors import UsageError
+from textassay.errors import UsageError, reason_of
 from textassay.untrusted import read_bytes
 
 KIND = "bpe"
@@ -54,7 +54,7 @@ class Tokenizer:
         try:
             content = read_bytes(path, _FILE_LIMIT).decode("utf-8")
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read the tokenizer {fspath(path)}: {error}") from error
+            raise UsageError(f"cannot read the tokenizer {fspath(path)}: {reason_of(error)}") from error
         return cls(content, fspath(path))
 
     @cached_property
