@@ -127,6 +127,29 @@ assert len(found) == 8 and len(set(found)) == 1, found
     assert done.returncode == 0, done.stderr
 
 
+def test_threads_that_nobody_waits_for():
+    """The interpreter ends while daemon threads wait for the GIL: Python before 3.14 unwinds their stacks."""
+    code = """
+import threading, time
+import textassay as ta
+
+texts, used = ["One two three. Four! " * 20] * 50, threading.Event()
+
+def use():
+    while True:
+        ta.measure(texts, signals="mattr", threads=1)
+        used.set()
+
+for _ in range(8):
+    threading.Thread(target=use, daemon=True).start()
+used.wait()
+time.sleep(0.2)
+"""
+    for _ in range(3):
+        done = child(code)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def figures(texts: list[str]) -> list[bytes]:
     table = ta.measure(texts, signals="n_tokens,entropy_bits,mattr", threads=2)
     scanner = ta.Scanner(signals="n_tokens,entropy_bits,mattr", threads=2)

@@ -1,5 +1,7 @@
 #include "provenance_arrays.hpp"
 
+#include "gil.hpp"
+
 #include <algorithm>
 #include <cstring>
 
@@ -104,7 +106,7 @@ void add_table(ProvenanceTable& table, const py::dict& added) {
         check(offset[i] >= 0 && offset[i] < offset[i + 1] && offset[i + 1] <= bytes.size() &&
                   offset[i + 1] - offset[i] <= static_cast<int64_t>(ProvenanceTable::kMaxNameBytes),
               "names of 1 to 256 bytes");
-    const py::gil_scoped_release release;
+    const GilRelease release;
     table.raise_level(level);
     table.add({}, unnamed);
     table.add_others(others);

@@ -1,5 +1,7 @@
 #include "python_encoder.hpp"
 
+#include "gil.hpp"
+
 namespace textassay::bindings {
 
 namespace {
@@ -27,12 +29,12 @@ class PythonEncoder final : public TextEncoder {
     explicit PythonEncoder(py::object object) : object_(std::move(object)) {}
 
     ~PythonEncoder() override {
-        const py::gil_scoped_acquire acquire;
+        const GilAcquire acquire;
         object_ = {};
     }
 
     TextIds encode(std::span<const std::string_view> texts) const override {
-        const py::gil_scoped_acquire acquire;
+        const GilAcquire acquire;
         py::list strings;
         for (const std::string_view text : texts) strings.append(py::str(text.data(), text.size()));
         return text_ids(object_.attr("encode")(strings), texts.size());

@@ -1,6 +1,7 @@
 #include "python_rows.hpp"
 
 #include "error.hpp"
+#include "gil.hpp"
 
 namespace textassay::bindings {
 
@@ -59,18 +60,13 @@ class PythonRowReader final : public RowReader {
           format_(object_.attr("format").cast<std::string>()),
           size_on_disk_(object_.attr("size").cast<uint64_t>()) {}
 
-    // A worker closes before: where the interpreter is ending, whoever waits for the GIL is ended, and not in a destructor.
     ~PythonRowReader() override {
-        if (object_) close();
-    }
-
-    void close() override {
-        const py::gil_scoped_acquire acquire;
+        const GilAcquire acquire;
         object_ = columns_ = {};
     }
 
     void open() override {
-        const py::gil_scoped_acquire acquire;
+        const GilAcquire acquire;
         const py::object reason = object_.attr("open")();
         if (!reason.is_none()) throw ScanError(reason.cast<std::string>(), 0);
     }
@@ -78,7 +74,7 @@ class PythonRowReader final : public RowReader {
     bool read(const Take& take) override {
         Rows rows;
         {
-            const py::gil_scoped_acquire acquire;
+            const GilAcquire acquire;
             columns_ = object_.attr("read")();
             position_ = object_.attr("position").cast<uint64_t>();
             if (py::isinstance<py::str>(columns_)) throw ScanError(columns_.cast<std::string>(), 0);
@@ -90,7 +86,7 @@ class PythonRowReader final : public RowReader {
     }
 
     void skip(uint64_t rows) override {
-        const py::gil_scoped_acquire acquire;
+        const GilAcquire acquire;
         object_.attr("skip")(rows);
     }
 

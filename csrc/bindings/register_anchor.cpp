@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "byte_kernels.hpp"
+#include "gil.hpp"
 #include "registry.hpp"
 
 namespace textassay::bindings {
@@ -74,7 +75,7 @@ uint64_t fill_table(Column<uint64_t> table, const Column<uint64_t>& hashes, cons
     uint64_t* const entries = table.mutable_data();
     constexpr int kValueBits = 64 - kernels::kTagBits;
     const auto size = static_cast<size_t>(hashes.size());
-    const py::gil_scoped_release release;
+    const GilRelease release;
     uint64_t lost = 0;
     for (size_t i = 0; i < size; ++i) {
         const uint64_t tag = hash[i] >> kValueBits;

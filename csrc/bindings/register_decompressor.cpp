@@ -6,6 +6,7 @@
 #include "arrays.hpp"
 #include "error.hpp"
 #include "frames.hpp"
+#include "gil.hpp"
 #include "registry.hpp"
 
 namespace textassay::bindings {
@@ -25,7 +26,7 @@ class Decompressor {
         if (memory.ndim() != 1 || !memory.writeable()) throw std::invalid_argument("memory: wanted a 1-D array that can be written to");
         uint8_t* out = memory.mutable_data();
         const auto room = static_cast<size_t>(memory.size());
-        const py::gil_scoped_release release;  // whoever calls holds `memory`, and no other thread uses this object
+        const GilRelease release;  // whoever calls holds `memory`, and no other thread uses this object
         if (is_over_ || room == 0) return 0;
         const Decoded decoded = decoder_->decode(out, room);
         is_over_ = decoded.end || !decoded.damage.empty();

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "registry.hpp"
 
 namespace textassay::bindings {
@@ -40,7 +41,7 @@ template <typename Id>
 void measure_ids(PythonIdCounter& self, const py::array& ids, const int64_t* ends, std::vector<IdBatch>& batches) {
     const auto* data = static_cast<const Id*>(ids.data());
     // `ids` and `ends` are the caller's, who holds them; counters are ours, one call at a time.
-    const py::gil_scoped_release release;
+    const GilRelease release;
     const std::lock_guard lock(self.mutex);
     int64_t begin = 0;
     for (size_t i = 0; i < batches.size(); begin = ends[i++])

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "measurer.hpp"
 #include "profile_state.hpp"
 #include "registry.hpp"
@@ -38,7 +39,7 @@ struct PythonMeasurer {
         DocumentColumns columns;
         {
             // The arrays are held by the caller; nobody may write to them meanwhile, as with numpy's own functions.
-            const py::gil_scoped_release release;
+            const GilRelease release;
             columns = counting ? measurer.update(texts) : measurer.measure(texts);
         }
         return to_dict(std::move(columns), config, false);
@@ -119,7 +120,7 @@ void register_measurer(py::module_& module) {
         .def("update", [](PythonMeasurer& m, const Data& data, const Offsets& offsets) { return m.run(data, offsets, true); },
              py::arg("data"), py::arg("offsets"))
         .def("profile", [](PythonMeasurer& m) {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             return std::make_shared<ProfileState>(m.measurer.profile());
         })
         .def("batches", [](PythonMeasurer& m) {

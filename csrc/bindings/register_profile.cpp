@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "profile.hpp"
 #include "profile_state.hpp"
 #include "provenance_arrays.hpp"
@@ -112,7 +113,7 @@ py::dict types(ProfileState& state, const std::optional<py::bytes>& after, size_
     std::string behind;
     if (after) behind = *after;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         const auto& sorted = state.sorted();
         size_t begin = 0;
         if (after) {
@@ -132,7 +133,7 @@ py::dict types(ProfileState& state, const std::optional<py::bytes>& after, size_
 py::dict top(const ProfileState& state, size_t k) {
     TypeColumns columns;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         std::vector<std::pair<const TypeEntry*, TokenKey>> best;
         state.profile().histogram.visit([&](const TypeEntry& entry, const TokenKey& key) { best.emplace_back(&entry, key); });
         const auto more = [](const auto& a, const auto& b) {
@@ -152,7 +153,7 @@ py::tuple count_of_counts(const ProfileState& state) {
         types.push_back(number);
     };
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         state.profile().histogram.visit([&](const TypeEntry& entry, const TokenKey&) {
             if (entry.count < few.size()) ++few[entry.count];
             else many.push_back(entry.count);
@@ -172,7 +173,7 @@ void add_types(ProfileState& state, const py::dict& added) {
     std::vector<TypeCount> list;
     for_each_type(added, [&](const TypeCount& type) { list.push_back(type); });
     Profile& profile = state.change();
-    const py::gil_scoped_release release;
+    const GilRelease release;
     profile.histogram.add(list);
 }
 
@@ -215,7 +216,7 @@ void add_bounded(ProfileState& state, const py::dict& added) {
     for_each_type(added["frequent"].cast<py::dict>(), [&](const TypeCount& type) {
         types.frequent.add({type.key, type.hash, 0, 0, type.peak});
     });
-    const py::gil_scoped_release release;
+    const GilRelease release;
     profile.histogram.merge_bounded(types, level);
 }
 
@@ -226,7 +227,7 @@ void merge(ProfileState& state, const ProfileState& other) {
     const std::shared_ptr<const ProfileState> copy = &state == &other ? std::make_shared<ProfileState>(state) : nullptr;
     const Profile& source = copy ? copy->profile() : other.profile();
     Profile& target = state.change();
-    const py::gil_scoped_release release;
+    const GilRelease release;
     target.merge(source);
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "profile_state.hpp"
 #include "provenance_arrays.hpp"
 #include "python_rows.hpp"
@@ -147,7 +148,7 @@ struct PythonScan {
         ScanEvent event;
         Scan::Next result;
         {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             result = scan->next(std::chrono::duration<double>(timeout), event);
         }
         if (result == Scan::Next::kTimeout) {
@@ -160,7 +161,7 @@ struct PythonScan {
 
     ~PythonScan() {
         // Joining its threads may take a moment, and readers of rows and encoders need the GIL.
-        const py::gil_scoped_release release;
+        const GilRelease release;
         scan.reset();
     }
 };
@@ -177,7 +178,7 @@ class CallingScans {
 
     void stop() {
         if (process_ != ::getpid()) return;  // a forked child has no threads to join
-        const py::gil_scoped_release release;
+        const GilRelease release;
         const std::lock_guard lock(mutex_);
         for (const auto& other : scans_)
             if (const auto scan = other.lock()) scan->stop();
@@ -254,7 +255,7 @@ std::unique_ptr<PythonScan> start(const py::sequence& paths, const std::vector<s
     const bool calls_python = config.measure.encoder || std::any_of(sources.begin(), sources.end(), [](const ScanSource& source) {
         return source.rows != nullptr;
     });
-    const py::gil_scoped_release release;
+    const GilRelease release;
     scan->scan = std::make_shared<Scan>(std::move(sources), std::move(config), profile ? profile->shared() : nullptr);
     if (calls_python) calling_scans().add(scan->scan);
     return scan;

@@ -1,4 +1,5 @@
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "registry.hpp"
 #include "simulation.hpp"
 
@@ -36,7 +37,7 @@ py::tuple count_trigrams(const Column<uint32_t>& words, unsigned bits, uint32_t 
     if (first_begin > first_end || first_end > uint32_t{1} << bits) throw std::invalid_argument("first words: wanted an ascending range");
     simulation::Trigrams found;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         check_words(words, uint64_t{1} << bits);
         found = simulation::count_trigrams(words.data(), static_cast<size_t>(words.size()), bits, first_begin, first_end);
     }
@@ -59,7 +60,7 @@ Column<uint32_t> find_last_bigrams(const Column<uint64_t>& keys, unsigned bits, 
     Column<uint32_t> places(keys.size());
     uint32_t* const out = places.mutable_data();
     const uint64_t* const key = keys.data();
-    const py::gil_scoped_release release;
+    const GilRelease release;
     for (size_t i = 0; i < size; ++i)
         if ((key[i] >> bits & ((uint64_t{1} << bits) - 1)) >= bigrams.n_words) throw std::invalid_argument("keys: wanted words that are known");
     simulation::find_last_bigrams(key, size, bits, bigrams, out);
@@ -102,7 +103,7 @@ class Sampler {
         std::vector<uint32_t> words;
         std::vector<int64_t> offsets{0};
         {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             for (uint64_t i = 0; i < n; ++i) {
                 simulation::sample_document(model_, seed, first + i, words);
                 offsets.push_back(static_cast<int64_t>(words.size()));
@@ -137,7 +138,7 @@ py::dict measure_documents(const Column<uint32_t>& words, const Column<int64_t>&
     std::vector<int64_t> tokens, types, sentences;
     std::vector<double> entropy, mattr, burstiness;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         check_words(words, n_words);
         simulation::DocumentMeter meter(n_words);
         for (size_t i = 0; i + 1 < n; ++i) {

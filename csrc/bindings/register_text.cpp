@@ -3,6 +3,7 @@
 #include "code_point.hpp"
 #include "error.hpp"
 #include "fixed_log.hpp"
+#include "gil.hpp"
 #include "registry.hpp"
 #include "sentences.hpp"
 #include "tokens.hpp"
@@ -32,7 +33,7 @@ py::array_t<int64_t> word_boundaries(const py::bytes& bytes) {
     const Text text = checked_text(bytes);
     std::vector<int64_t> boundaries;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         if (text.size > 0) boundaries.push_back(0);
         for (size_t at = 0; at < text.size;) {
             at = unicode::next_word_segment(text.data, text.size, at).end;
@@ -46,7 +47,7 @@ py::array_t<int64_t> sentence_boundaries(const py::bytes& bytes, bool tailored) 
     const Text text = checked_text(bytes);
     std::vector<int64_t> boundaries;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         const unicode::SentenceText sentence_text{text.data, text.size, tailored};
         if (text.size > 0) boundaries.push_back(0);
         for (size_t at = 0; at < text.size;) {
@@ -91,7 +92,7 @@ py::array_t<int64_t> sentence_lengths(const py::bytes& bytes) {
     const Text text = checked_text(bytes);
     std::vector<uint64_t> lengths;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         for_each_token(text, TokenKind::kWord, &lengths, [](const uint8_t*, size_t) {});
     }
     return to_array(std::vector<int64_t>(lengths.begin(), lengths.end()));
@@ -101,7 +102,7 @@ py::array_t<int64_t> word_spans(const py::bytes& bytes) {
     const Text text = checked_text(bytes);
     std::vector<int64_t> spans;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         Tokenizer tokenizer;
         tokenizer.begin(text.data, text.size, TokenKind::kWord);
         TokenChunk chunk;

@@ -42,8 +42,6 @@ class RowReader {
     virtual bool read(const Take& take) = 0;
     // Between open() and read(): leaves the first rows out.
     virtual void skip(uint64_t rows) = 0;
-    // Lets go of what it holds; nothing is asked any more.
-    virtual void close() = 0;
 
     virtual const char* format() const = 0;
     virtual uint64_t size_on_disk() const = 0;

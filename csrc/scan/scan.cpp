@@ -449,10 +449,7 @@ void Scan::read_rows(File& file, uint64_t number, Worker& worker) {
     }
     unit.compressed_offset = file.rows->position();
     const bool at_end = unit.decoded.end || !unit.decoded.damage.empty();
-    if (at_end) {
-        file.rows->close();
-        file.rows.reset();
-    }
+    if (at_end) file.rows.reset();
     stop_reading(file, at_end, unit.compressed_offset);
     deliver_unit(file, number, std::move(unit), worker);
 }
