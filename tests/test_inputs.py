@@ -18,7 +18,7 @@ def corpus(tmp_path, monkeypatch):
         "b/2.jsonl.zst",
         "b/1.jsonl",
         "b/deep/er/3.ndjson.gz",
-        "b/notes.txt",
+        "b/notes.md",
         "b/.hidden.jsonl",
         "b/.cache/4.jsonl",
         "a.jsonl.gz",
@@ -42,7 +42,7 @@ def test_a_folder_gives_its_shards_sorted(corpus):
 
 
 def test_a_file_that_is_named_may_be_called_anything(corpus):
-    assert names("other", "b/notes.txt") == ["b/notes.txt", "other"]
+    assert names("other", "b/notes.md") == ["b/notes.md", "other"]
     entry = resolve_inputs(corpus / "other")[0]
     assert (entry.size, entry.source) == (5, os.fsencode(corpus / "other"))
     assert entry.mtime_ns == (corpus / "other").stat().st_mtime_ns
@@ -114,6 +114,13 @@ def test_results_of_a_scan_are_no_corpus(corpus):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     with pytest.warns(InputWarning, match="b/audit holds the results of a scan: left out"):
+        assert names("b") == ["b/1.jsonl", "b/2.jsonl.zst", "b/deep/er/3.ndjson.gz"]
+
+
+def test_what_may_hold_text_is_not_left_out_silently(corpus):
+    for name in ("b/x.json", "b/y.JSON", "b/deep/z.jsonl.xz", "b/README.md", "b/_SUCCESS", "b/.hidden.csv"):
+        (corpus / name).write_text("")
+    with pytest.warns(InputWarning, match=r"^b: files left out: 2 \.json, 1 \.xz; what ends in \.jsonl, .* is read$"):
         assert names("b") == ["b/1.jsonl", "b/2.jsonl.zst", "b/deep/er/3.ndjson.gz"]
 
 

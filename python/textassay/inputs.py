@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
@@ -21,6 +22,12 @@ SHARD_SUFFIXES = (
     PARQUET_SUFFIX,
 )
 """What is taken from a folder. A file that is named itself may be called anything: its content decides."""
+
+_OTHER_TEXT = frozenset(
+    f".{suffix}"
+    for suffix in ["json", "csv", "tsv", "txt", "xml", "warc", "wet", "arrow", "feather", "avro", "orc", "xz", "bz2", "lz4", "br", "zip", "tar", "tgz", "7z"]
+)
+"""Of files that are not taken from a folder, but may well be what somebody meant by it."""
 
 OWN_FILES = (("manifest.json", "profile.tap"), ("plan.json", "shards"))
 """A folder with both of a pair is the output of a scan, and its `errors.jsonl` no corpus."""
@@ -58,8 +65,9 @@ def resolve_inputs(
     """Files, folders (recursively), globs (also `**`), `@list` (one of these a line, `#` comments), `-` (standard
     input); with `allow_remote` also URLs of files, prefixes and globs in stores that fsspec knows (`s3://`).
 
-    From folders what ends in one of `suffixes`. Sorted by name, each file once however it was named: a file that is found twice (same device and inode) raises an
-    `InputWarning`. Raises `InputError` for what does not exist, matches nothing or holds no shard.
+    From folders what ends in one of `suffixes`; other files there that may hold text are left out with an `InputWarning`.
+    Sorted by name, each file once however it was named, with an `InputWarning` of one that is found twice (same device and
+    inode). Raises `InputError` for what does not exist, matches nothing or holds no shard.
     """
     items = [given] if isinstance(given, (str, PathLike)) else list(given)
     if not items:
@@ -123,7 +131,7 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def _shards_in(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
-    shards, seen = [], set()
+    shards, others, seen = [], [], set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         try:
             status = os.stat(place)
@@ -139,9 +147,21 @@ def _shards_in(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
         seen.add(identity)
         folders[:] = [name for name in folders if not name.startswith(".")]
         shards += _files(os.path.join(place, name) for name in names if _is_shard(name, suffixes))
+        others += [name for name in names if not _is_shard(name, suffixes)]
+    warn_of_others(printable(folder), others, suffixes)
     if not shards:
         raise InputError(f"{printable(folder)}: no file ending in {', '.join(suffixes)} in this folder")
     yield from shards
+
+
+def warn_of_others(folder: str, names: Iterable[str], suffixes: tuple[str, ...]) -> None:
+    """Of the files with these names, which are not taken from `folder`, says how many may hold text. Hidden ones may not."""
+    shown = (os.path.basename(name) for name in names)
+    found = Counter(os.path.splitext(name)[1].lower() for name in shown if not name.startswith("."))
+    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(found.items()) if suffix in _OTHER_TEXT)
+    if counts:
+        message = f"{folder}: files left out: {counts}; what ends in {', '.join(suffixes)} is read"
+        warnings.warn(message, InputWarning, 2)
 
 
 def _refuse(error: OSError) -> NoReturn:

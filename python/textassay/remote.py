@@ -46,6 +46,8 @@ def find_remote(url: str, suffixes: tuple[str, ...]) -> "list[Input]":
 
     Raises `InputError` where there is none or the store does not answer, `MissingPackageError`.
     """
+    from textassay.inputs import warn_of_others
+
     try:
         store, path = _opened(url)
         # In a web address a question mark is no pattern.
@@ -57,6 +59,7 @@ def find_remote(url: str, suffixes: tuple[str, ...]) -> "list[Input]":
         else:
             below = store.find(path, detail=True)
             files = [about for name, about in below.items() if _is_shard(name[len(path) :], suffixes)]
+            warn_of_others(url, below.keys() - {about["name"] for about in files}, suffixes)
     except MissingPackageError:
         raise
     except ImportError as error:
