@@ -19,7 +19,7 @@ import textassay as ta
 from implementations import BACKENDS, on_every_implementation
 from naive_kneser_ney import NaiveModel
 from textassay import _backend
-from textassay.anchor import kneser_ney, ngrams, runs
+from textassay.anchor import build, kneser_ney, ngrams, runs
 from textassay.anchor.arpa import export_arpa, import_arpa
 from textassay.anchor.closure import Ngrams, completed
 from textassay.anchor.file import PREAMBLE_SIZE
@@ -143,16 +143,36 @@ def test_tail_is_the_rare_and_real(backend, shard, tmp_path):
     assert table["oov_rate"][0] == 2 / 6  # once, new
 
 
-def test_backends_and_memory_make_the_same_file(shard, tmp_path):
-    texts = made_up(3000)
-    parts = [shard(f"{i}.jsonl.zst", texts[i::3]) for i in range(3)]
+def test_backends_and_memory_make_the_same_file(shard, tmp_path, monkeypatch):
+    """Also where a worker writes several runs: 65,536 records are the fewest that it gathers, and a text of n words has about
+    n 3-grams and n / 8 fingerprints.
+    """
+    words = np.random.default_rng(0).integers(0, 1500, (60, 22_000))
+    parts = [
+        shard(f"{i}.jsonl.zst", [" ".join(f"w{word}" for word in text) for text in words[i::3].tolist()])
+        for i in range(3)
+    ]
+    n_runs = []
+
+    def counted(merged):
+        def piece(folder, *arguments):
+            n_runs[-1].append(len(list(folder.glob("ngrams-*" if arguments else "fingerprints-*"))))
+            return merged(folder, *arguments)
+
+        return piece
+
+    for name in ("merged_ngrams", "merged_fingerprints"):
+        monkeypatch.setattr(build, name, counted(getattr(build, name)))
     digests = set()
     for place, implementation in enumerate(BACKENDS):
-        for memory, threads in ((1 << 30, 1), (1, 2)):
-            path = tmp_path / f"{place}-{threads}.anchor"
+        for memory, threads in ((1 << 30, 1), (1, 1), (1, 2)):
+            n_runs.append([])
+            path = tmp_path / f"{place}-{memory}-{threads}.anchor"
             with _backend.using(implementation.backend):
                 ta.build_anchor(parts, path, threads=threads, memory=memory)
             digests.add(path.read_bytes())
+            if threads == 1:
+                assert all(count == 1 if memory > 1 else count > 1 for count in n_runs[-1]), n_runs
     assert len(digests) == 1
 
 

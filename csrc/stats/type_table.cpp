@@ -5,15 +5,6 @@
 
 namespace textassay {
 
-const TypeEntry* TypeTable::find(const TokenKey& key) const {
-    if (slots_.empty()) return nullptr;
-    for (size_t slot = hash_of(key.low, key.high) & mask_;; slot = (slot + 1) & mask_) {
-        const uint32_t stored = slots_[slot];
-        if (stored == 0) return nullptr;
-        if (same(entry(stored - 1), key)) return &entry(stored - 1);
-    }
-}
-
 TypeEntry& TypeTable::find_or_add(const TokenKey& key, uint64_t hash) {
     if (4 * (size_ + 1) > 3 * slots_.size()) resize_slots(std::max<size_t>(64, 2 * slots_.size()));
     size_t slot = hash & mask_;

@@ -53,8 +53,6 @@ class TypeTable {
     // Makes room for that many types.
     void reserve(size_t types);
 
-    const TypeEntry* find(const TokenKey& key) const;
-
     size_t size() const { return size_; }
     const TypeEntry& entry(size_t i) const { return pages_[i / kPage][i % kPage]; }
     TokenKey key(const TypeEntry& entry) const {

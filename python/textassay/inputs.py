@@ -25,7 +25,27 @@ SHARD_SUFFIXES = (
 
 _OTHER_TEXT = frozenset(
     f".{suffix}"
-    for suffix in ["json", "csv", "tsv", "txt", "xml", "warc", "wet", "arrow", "feather", "avro", "orc", "xz", "bz2", "lz4", "br", "zip", "tar", "tgz", "7z"]
+    for suffix in [
+        "json",
+        "csv",
+        "tsv",
+        "txt",
+        "xml",
+        "warc",
+        "wet",
+        "arrow",
+        "feather",
+        "avro",
+        "orc",
+        "xz",
+        "bz2",
+        "lz4",
+        "br",
+        "zip",
+        "tar",
+        "tgz",
+        "7z",
+    ]
 )
 """Of files that are not taken from a folder, but may well be what somebody meant by it."""
 
