@@ -288,6 +288,25 @@ def test_a_file_that_vanishes_after_it_was_opened(backend, corpus, monkeypatch):
     assert result.summary["inputs"]["files_damaged"] == 1
 
 
+@pytest.mark.parametrize("change", [shrink, grow, replace, Path.unlink])
+def test_a_file_that_changes_before_the_second_pass(backend, corpus, monkeypatch, change):
+    """Words and 2-grams are then not of the same text."""
+    count_bigrams = scanning._Job._count_bigrams
+
+    def changed_before(job):
+        change(corpus / "b.jsonl")
+        return count_bigrams(job)
+
+    words = scan(corpus, **CHOICES | {"documents": "none"})
+    monkeypatch.setattr(scanning._Job, "_count_bigrams", changed_before)
+    result = scan(corpus, **CHOICES | {"documents": "none", "bigrams": True})
+    assert result.profile.serialize() == words.profile.serialize()
+    (damaged,) = result.summary["inputs"]["damaged"]
+    reason = "in the second pass, for 2-grams, changed while it was read: "
+    assert damaged["file"].endswith("b.jsonl") and damaged["reason"].startswith(reason)
+    assert result.is_damaged() and f"damaged: {damaged['reason']}" in [error["reason"] for error in result.errors]
+
+
 # Names
 
 

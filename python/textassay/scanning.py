@@ -361,9 +361,9 @@ class _Job:
         if self.folder is not None and (self.folder.holds_unfinished or self.settings.bigrams):
             self._commit_all({}, time.monotonic())
         self.documents.finish()
-        outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         profile = Profile.from_state(self.configuration, self.running.profile())
         bigrams = self._count_bigrams() if self.settings.bigrams else None
+        outcomes = [outcome for outcome in self.outcomes if outcome is not None]
         inputs = inputs_of(self.names, outcomes)
         made_with = self.settings.detector, self.settings.anchor, self.settings.tokenizer
         summary = summary_of(profile, inputs, self._batch_figures(), *made_with)
@@ -456,9 +456,22 @@ class _Job:
         plain |= {"anchor": None, "detector": None, "documents": False}
         self.feed = self._feed(())
         self.running = _backend.get().Scan(self.feed.sources, **{**self.settings.for_backend(self.files), **plain})
-        drain(self.running, self.files, lambda event: None, self.course.on_progress, self._between_bigrams)
+        drain(self.running, self.files, self._take_bigrams, self.course.on_progress, self._between_bigrams)
         self.feed.close()
         return Profile.from_state(configuration, self.running.profile())
+
+    def _take_bigrams(self, event: Mapping[str, Any]) -> None:
+        """A file that is another than in the first pass is damaged: its words and its 2-grams are not of the same text."""
+        if "outcome" not in event:
+            return
+        file = event["file"]
+        first, again = self.outcomes[file], self.feed.outcome(file, event["outcome"])
+        change = change_of(self.files[file]) if first["status"] == "ok" else None
+        if change is None and first["documents"] != again["documents"]:
+            change = f"changed while it was read: {first['documents']:,} documents, then {again['documents']:,}"
+        if change is not None:
+            self.outcomes[file] = _damaged(first, f"in the second pass, for 2-grams, {change}")
+            self._name_damage(file)
 
     def _between_bigrams(self) -> bool:
         """The second pass is not gone on with: it begins anew."""
@@ -497,17 +510,20 @@ class _Job:
 
     def _end(self, file: int, outcome: Mapping[str, Any]) -> None:
         if (change := change_of(self.files[file])) is not None and outcome["status"] != "unreadable":
-            reason = f"{outcome['reason']}; {change}" if outcome["reason"] else change
-            outcome = {**outcome, "status": "damaged", "reason": reason}
+            outcome = _damaged(outcome, change)
         self.outcomes[file] = outcome
         self.documents.end(file)
         if outcome["status"] != "ok":
-            what = f"{outcome['status']}: {outcome['reason']}"
-            self.errors.append(file, _error_lines(self.names[file], [(None, outcome["byte_offset"], what)]))
+            self._name_damage(file)
         if self.folder is not None:
             self.digests[file] = digest_of(self.files[file])
         if self.checkpoints is not None:
             self.checkpoints.end(file, outcome, self.digests[file])
+
+    def _name_damage(self, file: int) -> None:
+        outcome = self.outcomes[file]
+        what = f"{outcome['status']}: {outcome['reason']}"
+        self.errors.append(file, _error_lines(self.names[file], [(None, outcome["byte_offset"], what)]))
 
     def _batch_figures(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"entropy_floor": self.floor}
@@ -568,6 +584,11 @@ class _Job:
             "digest_kind": DIGEST_KIND,
             "inputs": inputs,
         }
+
+
+def _damaged(outcome: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
+    known = outcome["reason"]
+    return {**outcome, "status": "damaged", "reason": f"{known}; {reason}" if known else reason}
 
 
 def drain(
