@@ -4,10 +4,13 @@ import os
 import struct
 import tempfile
 import weakref
+from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+import numpy as np
 
 IN_MEMORY = 1 << 24
 _HEADER = struct.Struct("<QQ")
@@ -15,13 +18,13 @@ _HEADER = struct.Struct("<QQ")
 
 
 class Spool:
-    """Blocks of bytes in a file to which they are appended. What stays in memory is three integers a block."""
+    """Blocks of bytes in a file to which they are appended. What stays in memory is 24 bytes a block."""
 
     def __init__(self, path: Path | None = None, length: int = 0) -> None:
         """The file is `path`, or without one a temporary one, of which the first 16 MiB are held in memory. Its first `length`
         bytes are blocks of an earlier spool; what lies behind them is cut off. Raises `ValueError` where they are not.
         """
-        self._index: list[tuple[int, int, int]] = []
+        self._index = array("Q")
         self._end = 0
         if path is None:
             self._file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (lives as long as the spool)
@@ -39,7 +42,9 @@ class Spool:
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """All blocks with their files, by file, those of a file as they came."""
-        for file, start, length in sorted(self._index):
+        index = np.array(self._index, np.uint64).reshape(-1, 3)
+        for place in np.argsort(index[:, 0], kind="stable"):
+            file, start, length = index[place].tolist()
             self._file.seek(start)
             yield file, self._file.read(length)
 
@@ -66,7 +71,7 @@ class Spool:
             raise ValueError(f"wanted blocks that end at byte {length}, found other ones")
 
     def _note(self, file: int, size: int) -> None:
-        self._index.append((file, self._end + _HEADER.size, size))
+        self._index.extend((file, self._end + _HEADER.size, size))
         self._end += _HEADER.size + size
 
     def first_lines(self, n: int) -> list[bytes]:
