@@ -260,7 +260,7 @@ def test_the_backends_go_on_with_each_other(corpus, tmp_path):
     assert len({str(sorted(table.items())) for table in tables.values()}) == 1
 
 
-def test_parquet_goes_on(backend, tmp_path):
+def test_parquet_goes_on_after_kills(backend, tmp_path):
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     texts = [json.loads(line)["text"] for line in lines_of(1, 12_000) if line.startswith(b'{"id')]
     table = pyarrow.table({"text": texts, "id": [str(n) for n in range(len(texts))]})
