@@ -156,7 +156,9 @@ CASES = {
     "audit": case("audit", "{inputs}/tokens.npy", "-o", "{work}/batches.parquet", "--batch-tokens", "1000", "-q"),
     "audit, jsonl": case("audit", "{inputs}/tokens.npy", "-o", "{work}/batches.jsonl.zst", "--batch-tokens", "1000"),
     "report": case("report", "{inputs}/scan", "-o", "{work}/report.html"),
-    "calibrate": case("calibrate", "{inputs}/labelled.jsonl", "-o", "{work}/my.calibration", "-j", "1", "-q"),
+    "calibrate": case(
+        "calibrate", "{inputs}/labelled.jsonl", "-o", "{work}/my.calibration", "--fpr", "0.05", "-j", "1", "-q"
+    ),
     "anchor build": _again("anchor", "build", *_ALL, "-o", "{work}/my.anchor", "-j", "1", "-q", at=2),
     "anchor check": case(
         "anchor", "check", "{inputs}/human.anchor", "{inputs}/documents", "-o", "{work}/overlap.json", "-j", "1", "-q"
@@ -209,7 +211,7 @@ def write_inputs(place: Path) -> None:
 def _write_labelled(place: Path) -> None:
     random = np.random.default_rng(1)
     with (place / "labelled.jsonl").open("w", encoding="utf-8") as stream:
-        for number in range(80):
+        for number in range(120):
             words = random.choice([*WORDS, ("delve", "said")[number % 2], "river"], 150).tolist()
             row = {"text": " ".join(words) + ".", "label": ("synthetic", "human")[number % 2], "group": number // 2}
             stream.write(json.dumps(row) + "\n")

@@ -98,6 +98,7 @@ def test_a_scan_whose_calls_fail(machine, place, backend):
         ("tail weights", {"write": 1, "rename": 2}),
         ("anchor build", {"write": 2, "rename": 1}),
         ("sample", {"write": 1, "sync": 1}),
+        ("calibrate", {"write": 2, "rename": 1}),
         ("scan, a shard", {"link": 1, "mkdir": 1}),
     ],
 )

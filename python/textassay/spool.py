@@ -17,6 +17,12 @@ _HEADER = struct.Struct("<QQ")
 """Before each block: its file, its length."""
 
 
+def close_quietly(file: IO[bytes]) -> None:
+    """Of a file that is not wanted any more: nothing is lost where the disk is full."""
+    with suppress(OSError):
+        file.close()
+
+
 class Spool:
     """Blocks of bytes in a file to which they are appended. What stays in memory is 24 bytes a block."""
 
@@ -30,7 +36,7 @@ class Spool:
             self._file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (lives as long as the spool)
         else:
             self._file = path.open("r+b" if length else "w+b")
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, close_quietly, self._file)
         if length:
             self._read_index(length)
             self._file.truncate(length)
@@ -56,8 +62,7 @@ class Spool:
 
     def close(self) -> None:
         """Nothing is written any more, not even later by whoever collects garbage."""
-        with suppress(OSError):
-            self._file.close()
+        close_quietly(self._file)
 
     def _read_index(self, length: int) -> None:
         size = self._file.seek(0, os.SEEK_END)

@@ -28,6 +28,7 @@ from textassay.inputs import Input
 from textassay.patterns import PatternError, check_backtracking
 from textassay.records import field_of, name_of, parse_record, read_lines, text_of
 from textassay.scanning import MAX_WINDOW_LOG, Progress, ScanResult, scan
+from textassay.spool import close_quietly
 from textassay.table import Table
 
 HUMAN_LABELS = ("human", "0", "0.0")
@@ -107,7 +108,7 @@ class Texts:
 
     def __init__(self) -> None:
         self._file: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, close_quietly, self._file)
         self._ends = array("q")
 
     def append(self, text: bytes) -> None:
