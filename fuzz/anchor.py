@@ -81,7 +81,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         arrays = {
             name: (entry["offset"], entry["n"] * int(entry["type"][1])) for name, entry in header["arrays"].items()
         }
-    except (struct.error, ValueError, KeyError, TypeError, RecursionError, AttributeError, OverflowError):
+    except (struct.error, ValueError, KeyError, TypeError, RecursionError, AttributeError, OverflowError, IndexError):
         return mutated_bytes(data, rng)
     body = bytearray(data[:offset])
     if rng.randrange(2) and arrays:

@@ -454,6 +454,17 @@ def test_what_is_exported_and_imported_scores_the_same(backend, small, tmp_path,
     assert exported(tmp_path / "back.anchor") == exported(path)
 
 
+def test_words_with_invisible_characters_are_exported(shard, tmp_path):
+    """Soft hyphens, joiners and marks of direction belong to the word before them (UAX #29, WB4)."""
+    words = ["co\u00adoperate", "wor\u200dd", "a\u202eb"]
+    path = tmp_path / "a.anchor"
+    ta.build_anchor(shard("a.jsonl", [" ".join(words)] * 9), path, threads=1)
+    text = exported(path)
+    (tmp_path / "m.arpa").write_text(text, "utf-8")
+    import_arpa(tmp_path / "m.arpa", tmp_path / "back.anchor")
+    assert exported(tmp_path / "back.anchor") == text and all(f"\t{word}\t" in text for word in words)
+
+
 ORDER_4 = """\\data\\
 ngram 1=5
 ngram 2=3
@@ -523,12 +534,14 @@ def test_a_model_with_holes_is_completed():
         (lambda t: t.replace("-0.375 b a", "zero b a"), "wanted numbers"),
         (lambda t: t.replace("-0.375 b a", "0.5 b a"), "log10 probability"),
         (lambda t: t.replace("-0.375 b a", "nan b a"), "log10 probability"),
+        (lambda t: t.replace("-0.5 a -", "-0.5 a\x1c -"), "line 11: wanted a word in UTF-8 without control characters"),
+        (lambda t: t.replace("-0.5 a -", "-0.5 \udcff -"), "line 11: wanted a word in UTF-8"),
         (lambda t: "", "end of the file"),
         (lambda t: "\\data\\\nngram 1=1\n\n\\1-grams:\n-1 a\n\n\\end\\\n", "order 2 to 5"),
     ],
 )
 def test_arpa_files_that_are_wrong_are_refused(tmp_path, change, message):
-    (tmp_path / "m.arpa").write_text(change(ORDER_4))
+    (tmp_path / "m.arpa").write_text(change(ORDER_4), errors="surrogateescape")
     with pytest.raises(AnchorError, match=message):
         import_arpa(tmp_path / "m.arpa", tmp_path / "m.anchor")
     assert not (tmp_path / "m.anchor").exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 from textassay import _backend
 from textassay.configuration import VERDICT_SIGNALS
-from textassay.errors import InputError, UsageError
+from textassay.errors import FolderError, InputError, OutputError, UsageError
 from textassay.inputs import Input
 from textassay.parquet import is_parquet
 from textassay.scan_folder import BATCH_COLUMNS, PLACES, TEXT_COLUMNS, ScanFolder, ScannedInput
@@ -54,7 +54,8 @@ def scan_of(
 ) -> Iterator[tuple[ScanFolder, list[tuple[Input, ScannedInput]]]]:
     """The results of the scan in `scanned`, or of one into a folder in `place` that goes away, and each file's part in it.
 
-    Raises `InputError` on a file that was not scanned, or has changed since.
+    Raises `InputError` on a file that was not scanned, or has changed since, `OutputError` where what was written into `place`
+    cannot be read again.
     """
     if scanned is not None:
         folder = ScanFolder(scanned)
@@ -74,6 +75,8 @@ def scan_of(
         )
         folder = ScanFolder(place / FOLDER)
         yield folder, _matched(files, folder)
+    except FolderError as error:
+        raise OutputError(str(error)) from error
     finally:
         shutil.rmtree(place / FOLDER, ignore_errors=True)
 

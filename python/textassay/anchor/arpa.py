@@ -28,6 +28,8 @@ _EXPANSION, _EXPANDED = 50, 1 << 24
 _COUNT = re.compile(r"ngram[ \t]+([1-9])[ \t]*=[ \t]*([0-9]{1,12})")
 _GZIP = b"\x1f\x8b"
 _BLANK = re.compile(rb"[ \t]+")
+_CONTROL = re.compile(r"[\0-\x20\x7f-\x9f]")
+"""What no word of such a file holds: blanks and line breaks end one, and a terminal obeys the others."""
 
 
 def export_arpa(anchor: Anchor, out: TextIO) -> None:
@@ -43,10 +45,17 @@ def export_arpa(anchor: Anchor, out: TextIO) -> None:
 
 def _word(anchor: Anchor, number: int) -> str:
     """Raises `AnchorError` on one that would not be one word of the file."""
-    word = anchor.word(number).decode("utf-8", "replace")
-    if not word or any(one.isspace() or not one.isprintable() for one in word):
+    word = anchor.word(number)
+    if not _is_word(word):
         raise AnchorError(anchor.path, f"word {number} is no word: {word[:40]!r}")
-    return word
+    return word.decode()
+
+
+def _is_word(word: bytes) -> bool:
+    try:
+        return word != b"" and _CONTROL.search(word.decode()) is None
+    except UnicodeDecodeError:
+        return False
 
 
 def _lines(anchor: Anchor, order: int, words: Sequence[str]) -> Iterator[str]:
@@ -166,6 +175,8 @@ class _Reader:
         values = {word: (LEAST_LOG10, 0.0) for word in SPECIALS}
         for _ in range(n):
             probability, (word,), backoff = self._entry(self._line(), 1, False)
+            if not _is_word(word):
+                raise self._wrong(f"wanted a word in UTF-8 without control characters, found {word[:40]!r}")
             word = SPECIALS[UNKNOWN] if word == b"<UNK>" else word
             if word not in values:
                 words.append(word)
