@@ -21,6 +21,7 @@ from faulted_commands import CALLS, CASES, SCAN, WORK, Tree, Trial, sampled, wri
 from killed_scans import frames_of, lines_of, results_of
 from textassay import FolderError, InputError, OutputError, ScanInterrupted, scan, scanning
 from textassay.atomic import create, replacing
+from textassay.documents import JsonRows
 from textassay.errors import InputWarning
 from textassay.inputs import resolve_inputs
 from textassay.scan_settings import check_settings
@@ -231,6 +232,14 @@ def test_allocations_that_fail(machine, place):
     trial = Trial(machine, place / "inputs", place, CASES["scan, jsonl"], True, "native")
     for number in sampled(trial.calls("allocate"), 12):
         assert list(trial.wrong(Fault("allocate", number, errno.ENOMEM))) == [], number
+
+
+def test_rows_that_could_not_be_closed_are_let_go_of():
+    rows = JsonRows(Path("/dev/full"), {})
+    rows._add_line("{}\n")
+    with pytest.raises(OSError, match="No space left"):
+        rows.close()
+    rows.abandon()
 
 
 # Files that change

@@ -448,7 +448,9 @@ class LineFile:
         self._stream.close()
 
     def abandon(self) -> None:
-        with suppress(OSError):
+        with suppress(
+            OSError, ValueError
+        ):  # closing writes once more, which may be what failed before: then it is closed
             self._lines.close()
         with suppress(OSError):
             self._stream.close()

@@ -23,29 +23,9 @@ SHARD_SUFFIXES = (
 )
 """What is taken from a folder. A file that is named itself may be called anything: its content decides."""
 
-_OTHER_TEXT = frozenset(
-    f".{suffix}"
-    for suffix in [
-        "json",
-        "csv",
-        "tsv",
-        "txt",
-        "xml",
-        "warc",
-        "wet",
-        "arrow",
-        "feather",
-        "avro",
-        "orc",
-        "xz",
-        "bz2",
-        "lz4",
-        "br",
-        "zip",
-        "tar",
-        "tgz",
-        "7z",
-    ]
+_OTHER_TEXT = (
+    *(".json", ".csv", ".tsv", ".txt", ".xml", ".warc", ".wet", ".arrow", ".feather", ".avro", ".orc"),
+    *(".xz", ".bz2", ".lz4", ".br", ".zip", ".tar", ".tgz", ".7z"),
 )
 """Of files that are not taken from a folder, but may well be what somebody meant by it."""
 
