@@ -13,7 +13,7 @@ from textassay.cli.options import Json, option
 def mix(
     scans: Annotated[list[Path], typer.Argument(metavar="OUT", help="Folders that scan wrote.")],
     policy: Annotated[
-        Path | None, typer.Option("--policy", help="A TOML file with a table [mix].", show_default=False)
+        Path | None, typer.Option("--policy", help="A TOML file whose table mix is the policy.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None,
