@@ -522,6 +522,14 @@ def test_a_model_with_holes_is_completed():
     assert [len(o.words) for o in found] == [5, 2, 1]
 
 
+def test_what_is_missing_gets_no_probability_above_1():
+    f4 = np.float32
+    one = Ngrams(np.arange(5, dtype=np.uint32)[:, None], np.full(5, -0.5, f4), np.full(5, 2, f4))
+    three = Ngrams(np.array([[3, 4, 3]], np.uint32), np.array([-0.1], f4), np.array([0], f4))
+    two = Ngrams(np.empty((0, 2), np.uint32), np.empty(0, f4), np.empty(0, f4))
+    assert completed([one, two, three])[1].log10.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,7 +1,7 @@
 """What an n-gram model must hold so that look-ups can stop early: with each n-gram its first and its last n - 1 words.
 
 Models of lmplz do; pruned ones of other programs may not. What is missing gets the probability that backing off gives it,
-and a backoff of 1, which changes no score.
+and a backoff of 1, which changes no score; where a model that is no distribution would give more than 1, it gets 1.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textassay.anchor.ngrams import hashes_of
+
+_LEAST_LOG10, _MOST_LOG10 = -999_999.0, 0.0
+"""What a file of such a model may hold."""
 
 
 class Ngrams(NamedTuple):
@@ -61,7 +64,7 @@ def completed(orders: Sequence[Ngrams]) -> list[Ngrams]:
         missing = np.unique(needed[index.places(needed) < 0], axis=0)
         if len(missing):
             lower = [_Index(ngrams) for ngrams in found[: order - 1]]
-            log10 = _backed_off(lower, missing).astype(np.float32)
+            log10 = np.clip(_backed_off(lower, missing), _LEAST_LOG10, _MOST_LOG10).astype(np.float32)
             more = (missing, log10, np.zeros(len(missing), np.float32))
             found[order - 2] = Ngrams(*(np.concatenate(pair) for pair in zip(found[order - 2], more, strict=True)))
     return found
