@@ -189,12 +189,14 @@ uint64_t BatchAssembler::claimed_beyond_batch(const BlockCounts* block, uint64_t
     return claimed;
 }
 
-void BatchAssembler::close_batch(const BlockCounts* block, uint64_t begin, uint64_t end) {
+bool BatchAssembler::close_batch(const BlockCounts* block, uint64_t begin, uint64_t end) {
     open_->window_sum -= claimed_beyond_batch(block, begin, end);
-    const std::lock_guard lock(open_->mutex);
-    open_->closed = true;
     begin_ = {begin_.batch + 1, begin_.first_document + open_->row.documents};
-    open_.reset();
+    const std::shared_ptr<OpenBatch> batch = std::move(open_);
+    // Both under one lock: the last merge counts a batch that it finds closed, and would count this one, too.
+    const std::lock_guard lock(batch->mutex);
+    batch->closed = true;
+    return batch->pieces_merged == batch->pieces_assigned;
 }
 
 void BatchAssembler::remember_tail(const BlockCounts& block, uint64_t batch_begin) {
@@ -264,9 +266,7 @@ void BatchAssembler::gather(const BlockCounts& block, const BatchPiece& piece, O
 void BatchAssembler::finish(WorkerCounts& worker) {
     if (!open_) return;
     const std::shared_ptr<OpenBatch> last = open_;
-    close_batch(nullptr, 0, 0);
-    const std::lock_guard lock(last->mutex);
-    if (last->pieces_merged == last->pieces_assigned) count_gathered(*last, worker);
+    if (close_batch(nullptr, 0, 0)) count_gathered(*last, worker);
 }
 
 void BatchAssembler::count_gathered(OpenBatch& batch, WorkerCounts& worker) {

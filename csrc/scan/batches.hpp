@@ -94,7 +94,8 @@ class BatchAssembler {
     void connect_to_earlier_blocks(BlockCounts& block) const;
     void clamp_distances(BlockCounts& block, uint64_t begin) const;
     void add_document(const BlockCounts& block, uint64_t begin, uint64_t end);
-    void close_batch(const BlockCounts* block, uint64_t begin, uint64_t end);
+    // Whether all its pieces are merged: nobody else will count it then.
+    bool close_batch(const BlockCounts* block, uint64_t begin, uint64_t end);
     uint64_t claimed_beyond_batch(const BlockCounts* block, uint64_t begin, uint64_t end) const;
     void remember_tail(const BlockCounts& block, uint64_t batch_begin);
     void count_whole_batch(const BlockCounts& block, const BatchPiece& piece, WorkerCounts& worker);
