@@ -33,24 +33,28 @@ def shim(tmp_path_factory):
     return library
 
 
-def scanned_with_pauses(shim, corpus, out, choices) -> list[dict[str, bytes]]:
-    """The results of some scans by threads that sleep."""
+def assert_alike(shim, corpus, out, choices) -> None:
+    """Some scans by threads that sleep, against one by one thread."""
+    scan(corpus, out / "one", **choices | {"threads": 1})
+    wanted = results_of(out / "one")
     environment = os.environ | {"LD_PRELOAD": str(shim), "PYTHONPATH": os.pathsep.join(sys.path)}
     line = [sys.executable, "-c", CODE, str(corpus), str(out), str(ROUNDS), repr(choices | {"threads": THREADS})]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    return [results_of(out / str(number)) for number in range(ROUNDS)]
+    for number in range(ROUNDS):
+        assert results_of(out / str(number)) == wanted
 
 
 @pytest.mark.parametrize("checkpoint_seconds", [None, 0.05])
 @pytest.mark.parametrize("documents", ["jsonl", "none"])
 def test_files_of_all_kinds(shim, tmp_path, documents, checkpoint_seconds):
     write_corpus(tmp_path / "corpus", 1500)
-    choices = CHOICES | {"documents": documents, "checkpoint_seconds": checkpoint_seconds}
-    scan(tmp_path / "corpus", tmp_path / "one", **choices | {"threads": 1})
-    wanted = results_of(tmp_path / "one")
-    for found in scanned_with_pauses(shim, tmp_path / "corpus", tmp_path, choices):
-        assert found == wanted
+    assert_alike(
+        shim,
+        tmp_path / "corpus",
+        tmp_path,
+        CHOICES | {"documents": documents, "checkpoint_seconds": checkpoint_seconds},
+    )
 
 
 def test_many_small_files(shim, tmp_path):
@@ -60,8 +64,4 @@ def test_many_small_files(shim, tmp_path):
     for number in range(120):
         for path in (tmp_path / "source").iterdir():
             shutil.copy(path, tmp_path / "corpus" / f"{number:03}-{path.name}")
-    choices = CHOICES | {"documents": "none", "checkpoint_seconds": None}
-    scan(tmp_path / "corpus", tmp_path / "one", **choices | {"threads": 1})
-    wanted = results_of(tmp_path / "one")
-    for found in scanned_with_pauses(shim, tmp_path / "corpus", tmp_path, choices):
-        assert found == wanted
+    assert_alike(shim, tmp_path / "corpus", tmp_path, CHOICES | {"documents": "none", "checkpoint_seconds": None})

@@ -108,8 +108,8 @@ class Scan {
     Scan(const Scan&) = delete;
 
     enum class Next { kEvent, kDone, kTimeout };
-    // The first call starts the threads. Waits for the next event, at most `timeout` if that is not negative, and not at all if the scan is paused. Rethrows what a
-    // worker threw.
+    // The first call starts the threads. Waits for the next event, at most `timeout` if that is not negative, and not at all if the
+    // scan is paused. Rethrows what a worker threw.
     Next next(std::chrono::duration<double> timeout, ScanEvent& event);
     ScanProgress progress();
     // Nothing is read any more; what has been is counted to its end, which is_paused() tells once all events are taken.

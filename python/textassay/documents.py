@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from textassay.atomic import sync_folder
 from textassay.inputs import PARQUET_SUFFIX
 from textassay.provenance import LABELS
+from textassay.spool import close_quietly
 from textassay.table import Table
 
 GROUP_ROWS = 1 << 17
@@ -369,8 +370,7 @@ class ParquetRows:
     def abandon(self) -> None:
         with suppress(OSError):  # closing writes once more, which may be what failed before
             self._writer.close()
-        with suppress(OSError):
-            self._stream.close()
+        close_quietly(self._stream)
 
     def _write_group(self, rows: int) -> None:
         table = self._pa.Table.from_batches(self._waiting, self._schema)
@@ -448,12 +448,10 @@ class LineFile:
         self._stream.close()
 
     def abandon(self) -> None:
-        with suppress(
-            OSError, ValueError
-        ):  # closing writes once more, which may be what failed before: then it is closed
+        # Closing writes once more, which may be what failed before; ValueError: it was closed by that.
+        with suppress(OSError, ValueError):
             self._lines.close()
-        with suppress(OSError):
-            self._stream.close()
+        close_quietly(self._stream)
 
 
 class JsonRows(LineFile):
